@@ -1,0 +1,124 @@
+// The journal collects the records of one turn as RESP arrays, in bytes, for the log to take at the end of the turn.
+//
+// A record is a fact: it says what happened and the numbers after it, never what was asked. A refusal writes nothing.
+//
+//   journal.begin(3); journal.word('SET'); journal.bytes(key...); journal.bytes(value...)
+//
+// Ordinary keys live in 16 databases, so their records follow a `SELECT n` of the same batch: `select(db)` writes it when needed, and
+// every batch starts anew, so that each can be read alone and redis-server can load an export.
+
+import { digitsOf, writeInteger } from '../base/decimal.ts'
+
+const CR = 13
+const LF = 10
+const NO_DATABASE = -1
+
+/** Words of records (names, states, keywords), encoded once: `$5\r\nSET..`. */
+const encoded = new Map<string, Buffer>()
+function encodedWord(word: string): Buffer {
+  let bytes = encoded.get(word)
+  if (bytes === undefined) {
+    const body = Buffer.from(word, 'latin1')
+    bytes = Buffer.concat([Buffer.from(`$${body.length}\r\n`), body, Buffer.from('\r\n')])
+    encoded.set(word, bytes)
+  }
+  return bytes
+}
+
+export class Journal {
+  buffer: Buffer = Buffer.allocUnsafeSlow(256 * 1024)
+  /** The records written since the last drain are buffer[0..length). */
+  length = 0
+  /** How many records that is. */
+  records = 0
+  /** All records ever written by this process: tells whether a command wrote. */
+  total = 0
+  #database = NO_DATABASE
+
+  /** Starts a record of `argc` arguments (its name included); exactly that many must follow. */
+  begin(argc: number): void {
+    this.#ensure(16)
+    const buffer = this.buffer
+    buffer[this.length] = 42
+    const at = writeInteger(buffer, this.length + 1, argc)
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    this.length = at + 2
+    this.records++
+    this.total++
+  }
+
+  /** One argument: a constant word of ASCII. Not for client bytes: words are remembered for ever. */
+  word(word: string): void {
+    const bytes = encodedWord(word)
+    const n = bytes.length
+    this.#ensure(n)
+    const buffer = this.buffer
+    let at = this.length
+    for (let i = 0; i < n; i++) buffer[at++] = bytes[i]
+    this.length = at
+  }
+
+  /** One argument: bytes[start..end). */
+  bytes(bytes: Uint8Array, start = 0, end = bytes.length): void {
+    const n = end - start
+    this.#ensure(n + 24)
+    const buffer = this.buffer
+    buffer[this.length] = 36
+    let at = writeInteger(buffer, this.length + 1, n)
+    buffer[at++] = CR
+    buffer[at++] = LF
+    if (n < 48) for (let i = start; i < end; i++) buffer[at++] = bytes[i]
+    else {
+      buffer.set(bytes.subarray(start, end), at)
+      at += n
+    }
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    this.length = at + 2
+  }
+
+  /** One argument: a safe integer's digits. */
+  integer(n: number): void {
+    this.#ensure(48)
+    const buffer = this.buffer
+    buffer[this.length] = 36
+    let at = writeInteger(buffer, this.length + 1, n < 0 ? digitsOf(-n) + 1 : digitsOf(n))
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    at = writeInteger(buffer, at + 2, n)
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    this.length = at + 2
+  }
+
+  /** One argument: text, UTF-8. For cold records. */
+  text(text: string): void {
+    this.bytes(Buffer.from(text, 'utf8'))
+  }
+
+  /** The next records of ordinary keys are about this database. */
+  select(database: number): void {
+    if (this.#database === database) return
+    this.#database = database
+    this.begin(2)
+    this.word('SELECT')
+    this.integer(database)
+  }
+
+  /** Forgets the records: the log has taken (copied) them. */
+  drained(): void {
+    this.length = 0
+    this.records = 0
+    this.#database = NO_DATABASE
+    // One huge value must not keep its memory for ever.
+    if (this.buffer.length > 8 * 1024 * 1024) this.buffer = Buffer.allocUnsafeSlow(256 * 1024)
+  }
+
+  #ensure(bytes: number): void {
+    if (this.length + bytes <= this.buffer.length) return
+    const next = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.length + bytes))
+    this.buffer.copy(next, 0, 0, this.length)
+    this.buffer = next
+  }
+}

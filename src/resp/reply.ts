@@ -1,0 +1,205 @@
+// Writes replies as bytes, RESP2 or RESP3, into one growing buffer that a whole turn shares.
+//
+// The same call gives the right shape for the protocol of the client: `map(2)` is `%2` in RESP3 and `*4` in RESP2.
+
+import { digitsOf, writeInteger } from '../base/decimal.ts'
+
+export type Protocol = 2 | 3
+
+const CR = 13
+const LF = 10
+const ascii = (text: string): Buffer => Buffer.from(text, 'latin1')
+
+const OK = ascii('+OK\r\n')
+const NIL_BULK = ascii('$-1\r\n')
+const NIL_ARRAY = ascii('*-1\r\n')
+const NULL_3 = ascii('_\r\n')
+const EMPTY_BULK = ascii('$0\r\n\r\n')
+
+export class Reply {
+  /** The bytes written so far are buffer[0..length). */
+  buffer: Buffer
+  length = 0
+  /** Protocol of the client that the current command came from. */
+  protocol: Protocol = 2
+  /** Error replies written since the owner last looked: first word of each is counted by `errorstats`. */
+  errors = 0
+  lastError = ''
+
+  constructor(initialBytes = 64 * 1024) {
+    this.buffer = Buffer.allocUnsafeSlow(initialBytes)
+  }
+
+  /** Makes room for `bytes` more. */
+  ensure(bytes: number): void {
+    if (this.length + bytes <= this.buffer.length) return
+    const next = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.length + bytes))
+    this.buffer.copy(next, 0, 0, this.length)
+    this.buffer = next
+  }
+
+  ok(): void {
+    this.raw(OK)
+  }
+
+  /** `+text`. The text is ASCII without CR and LF. */
+  simple(text: string): void {
+    this.#line(43, text)
+  }
+
+  /** `-text`, e.g. `ERR syntax error`. CR and LF in the text become spaces, so that client bytes cannot forge a reply. */
+  error(text: string): void {
+    this.errors++
+    this.lastError = text
+    const clean = /[\r\n]/.test(text) ? text.replaceAll(/[\r\n]/g, ' ') : text
+    this.#line(45, clean)
+  }
+
+  /** `:n`, a safe integer. */
+  integer(n: number): void {
+    this.ensure(24)
+    const buffer = this.buffer
+    buffer[this.length] = 58
+    const at = writeInteger(buffer, this.length + 1, n)
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    this.length = at + 2
+  }
+
+  /** `:n`, any int64. */
+  int64(n: bigint): void {
+    this.#line(58, String(n))
+  }
+
+  /** A bulk string of bytes[start..end). */
+  bulk(bytes: Uint8Array, start = 0, end = bytes.length): void {
+    const n = end - start
+    this.ensure(n + 24)
+    const buffer = this.buffer
+    buffer[this.length] = 36
+    let at = writeInteger(buffer, this.length + 1, n)
+    buffer[at++] = CR
+    buffer[at++] = LF
+    if (n < 48) for (let i = start; i < end; i++) buffer[at++] = bytes[i]
+    else {
+      buffer.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at)
+      at += n
+    }
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    this.length = at + 2
+  }
+
+  /** A bulk string of UTF-8 text. */
+  text(text: string): void {
+    if (text === '') return this.raw(EMPTY_BULK)
+    this.bulk(Buffer.from(text, 'utf8'))
+  }
+
+  /** A bulk string whose characters are bytes (for names that came from a client through `latin1`). */
+  latin1(text: string): void {
+    if (text === '') return this.raw(EMPTY_BULK)
+    this.bulk(Buffer.from(text, 'latin1'))
+  }
+
+  /** A bulk string that is a number's digits. */
+  integerBulk(n: number): void {
+    this.ensure(48)
+    const buffer = this.buffer
+    buffer[this.length] = 36
+    let at = writeInteger(buffer, this.length + 1, digitsOf(Math.abs(n)) + (n < 0 ? 1 : 0))
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    at = writeInteger(buffer, at + 2, n)
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    this.length = at + 2
+  }
+
+  emptyBulk(): void {
+    this.raw(EMPTY_BULK)
+  }
+
+  /** No such value. */
+  nil(): void {
+    this.raw(this.protocol === 3 ? NULL_3 : NIL_BULK)
+  }
+
+  /** No such array (an aborted EXEC, a blocking pop that ran out of time). */
+  nilArray(): void {
+    this.raw(this.protocol === 3 ? NULL_3 : NIL_ARRAY)
+  }
+
+  array(n: number): void {
+    this.#header(42, n)
+  }
+
+  /** `n` pairs follow, key and value by turns. */
+  map(n: number): void {
+    if (this.protocol === 3) this.#header(37, n)
+    else this.#header(42, n * 2)
+  }
+
+  set(n: number): void {
+    this.#header(this.protocol === 3 ? 126 : 42, n)
+  }
+
+  push(n: number): void {
+    this.#header(this.protocol === 3 ? 62 : 42, n)
+  }
+
+  boolean(value: boolean): void {
+    if (this.protocol === 3) this.#line(35, value ? 't' : 'f')
+    else this.integer(value ? 1 : 0)
+  }
+
+  /** A double that is already formatted as Redis does (see keyspace/float.ts). */
+  double(formatted: string): void {
+    if (this.protocol === 3) this.#line(44, formatted)
+    else this.text(formatted)
+  }
+
+  /** Text for people, `txt` in RESP3 (INFO, CLIENT LIST ...). */
+  verbatim(text: string): void {
+    if (this.protocol === 2) return this.text(text)
+    const bytes = Buffer.from(text, 'utf8')
+    this.#header(61, bytes.length + 4)
+    this.ensure(bytes.length + 8)
+    this.length += this.buffer.write('txt:', this.length, 'latin1')
+    bytes.copy(this.buffer, this.length)
+    this.length += bytes.length
+    this.buffer[this.length++] = CR
+    this.buffer[this.length++] = LF
+  }
+
+  /** Bytes that are a reply already. */
+  raw(bytes: Uint8Array): void {
+    const n = bytes.length
+    this.ensure(n)
+    const buffer = this.buffer
+    let at = this.length
+    if (n < 48) for (let i = 0; i < n; i++) buffer[at++] = bytes[i]
+    else buffer.set(bytes, at)
+    this.length += n
+  }
+
+  #header(type: number, n: number): void {
+    this.ensure(24)
+    const buffer = this.buffer
+    buffer[this.length] = type
+    const at = writeInteger(buffer, this.length + 1, n)
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    this.length = at + 2
+  }
+
+  #line(type: number, text: string): void {
+    this.ensure(text.length * 3 + 3)
+    const buffer = this.buffer
+    buffer[this.length++] = type
+    // Replies' own texts are ASCII; what a client's bytes brought in through latin1 goes back as the same bytes.
+    this.length += buffer.write(text, this.length, 'latin1')
+    buffer[this.length++] = CR
+    buffer[this.length++] = LF
+  }
+}

@@ -1,0 +1,68 @@
+// One request in place: argument i is bytes[start[i] .. end[i]). Nothing is copied, nothing becomes a string.
+//
+// The bytes belong to the connection's input buffer and are overwritten after the command has run: what is kept is copied.
+
+const ARGUMENTS_AT_FIRST = 64
+
+export class Request {
+  bytes: Uint8Array = new Uint8Array(0)
+  /** Number of arguments, the command's name included. */
+  argc = 0
+  start = new Int32Array(ARGUMENTS_AT_FIRST)
+  end = new Int32Array(ARGUMENTS_AT_FIRST)
+
+  /** Makes room for `argc` arguments; what is there stays. */
+  reserve(argc: number): void {
+    if (argc <= this.start.length) return
+    const size = Math.max(argc, this.start.length * 2)
+    const start = new Int32Array(size)
+    const end = new Int32Array(size)
+    start.set(this.start)
+    end.set(this.end)
+    this.start = start
+    this.end = end
+  }
+
+  length(i: number): number {
+    return this.end[i] - this.start[i]
+  }
+
+  /** A copy of argument i. */
+  copy(i: number): Buffer {
+    return Buffer.from(this.bytes.subarray(this.start[i], this.end[i]))
+  }
+
+  /** Argument i as text, one character per byte. For messages and cold commands. */
+  latin1(i: number): string {
+    let text = ''
+    for (let p = this.start[i]; p < this.end[i]; p++) text += String.fromCharCode(this.bytes[p])
+    return text
+  }
+
+  /** True if argument i is this word, whatever its case. `upper` is upper-case ASCII. */
+  is(i: number, upper: string): boolean {
+    const start = this.start[i]
+    if (this.end[i] - start !== upper.length) return false
+    for (let k = 0; k < upper.length; k++) {
+      let c = this.bytes[start + k]
+      if (c >= 97 && c <= 122) c -= 32
+      if (c !== upper.charCodeAt(k)) return false
+    }
+    return true
+  }
+
+  /** Fills this request from values: for tests, replay by hand and cold paths. Strings are UTF-8. */
+  set(args: readonly (string | Uint8Array | number | bigint)[]): this {
+    const parts = args.map((a) => (a instanceof Uint8Array ? a : Buffer.from(String(a))))
+    this.reserve(parts.length)
+    let at = 0
+    parts.forEach((part, i) => {
+      this.start[i] = at
+      at += part.length
+      this.end[i] = at
+    })
+    this.bytes = Buffer.concat(parts)
+    this.argc = parts.length
+    return this
+  }
+}

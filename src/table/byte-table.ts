@@ -1,0 +1,202 @@
+// A hash index from byte keys to rows of an arena: no JS string, object or closure per key.
+//
+// The key lies in its row. Word 0 of a row holds the key's length under `keyLengthMask` (the other bits are the owner's), and the
+// key's bytes start at `keyOffset`. The index is 256 shards, each an open-addressing array of (hash, ref) pairs that grows alone:
+// a growing table of millions stops for one shard, not for all.
+//
+// Slots are in the order of the hash (home = its top bits; linear probing without wrap-around, deletion shifts back). So a scan's
+// cursor is simply a hash: what was there all the time is visited exactly once, whatever grows or goes meanwhile.
+
+import { hashBytes } from '../base/hash.ts'
+import { type Arena, GRANULE_MASK, SEGMENT_SHIFT } from './arena.ts'
+
+const SHARDS = 256
+const CAPACITY_BITS_MIN = 3
+/** Slots behind the last home of a shard, for runs that would wrap around. */
+const slack = (bits: number): number => Math.min(1 << bits, 64)
+
+class Shard {
+  bits = CAPACITY_BITS_MIN
+  used = 0
+  /** [hash, ref] pairs; ref 0 is an empty slot. */
+  slots = new Int32Array(((1 << CAPACITY_BITS_MIN) + slack(CAPACITY_BITS_MIN)) * 2)
+}
+
+export class ByteTable {
+  readonly arena: Arena
+  readonly #shards: Shard[] = []
+  readonly #keyOffset: number
+  readonly #keyLengthMask: number
+  readonly #seed: number
+  #size = 0
+
+  constructor(arena: Arena, layout: { readonly keyOffset: number; readonly keyLengthMask: number; readonly seed: number }) {
+    this.arena = arena
+    this.#keyOffset = layout.keyOffset
+    this.#keyLengthMask = layout.keyLengthMask
+    this.#seed = layout.seed
+    for (let i = 0; i < SHARDS; i++) this.#shards.push(new Shard())
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Bytes of the index itself. */
+  get indexBytes(): number {
+    let bytes = 0
+    for (const shard of this.#shards) bytes += shard.slots.byteLength
+    return bytes
+  }
+
+  hash(bytes: Uint8Array, start: number, end: number): number {
+    return hashBytes(bytes, start, end, this.#seed)
+  }
+
+  /** The row of this key, or 0. */
+  find(bytes: Uint8Array, start: number, end: number, hash: number): number {
+    const shard = this.#shards[hash >>> 24]
+    const slots = shard.slots
+    const length = end - start
+    let i = ((hash << 8) >>> (32 - shard.bits)) << 1
+    let ref = slots[i + 1]
+    while (ref !== 0) {
+      if (slots[i] === hash) {
+        const segment = ref >>> SEGMENT_SHIFT
+        const granule = ref & GRANULE_MASK
+        if ((this.arena.words[segment][granule << 1] & this.#keyLengthMask) === length) {
+          const row = this.arena.bytes[segment]
+          let p = (granule << 3) + this.#keyOffset
+          let k = start
+          while (k < end && row[p] === bytes[k]) {
+            p++
+            k++
+          }
+          if (k === end) return ref
+        }
+      }
+      i += 2
+      ref = slots[i + 1]
+    }
+    return 0
+  }
+
+  /** Adds a row whose key is not in the table. */
+  insert(ref: number, hash: number): void {
+    const shard = this.#shards[hash >>> 24]
+    // Grow at 4/5 full.
+    if ((shard.used + 1) * 5 > 4 << shard.bits) this.#grow(shard)
+    while (!this.#place(shard, hash, ref)) this.#grow(shard)
+    shard.used++
+    this.#size++
+  }
+
+  /** Takes a row out of the index; the row itself stays the owner's to free. */
+  remove(ref: number, hash: number): void {
+    const shard = this.#shards[hash >>> 24]
+    const slots = shard.slots
+    const shift = 32 - shard.bits
+    let hole = this.#slotOf(shard, ref, hash)
+    // Shift the rest of the run back over the hole, unless an entry would move before its home.
+    for (let i = hole + 2; i < slots.length && slots[i + 1] !== 0; i += 2) {
+      if (((slots[i] << 8) >>> shift) << 1 <= hole) {
+        slots[hole] = slots[i]
+        slots[hole + 1] = slots[i + 1]
+        hole = i
+      }
+    }
+    slots[hole] = 0
+    slots[hole + 1] = 0
+    shard.used--
+    this.#size--
+  }
+
+  /** The row moved (it grew or shrank): the same key now lies at `next`. */
+  move(ref: number, next: number, hash: number): void {
+    const shard = this.#shards[hash >>> 24]
+    shard.slots[this.#slotOf(shard, ref, hash) + 1] = next
+  }
+
+  clear(): void {
+    for (let i = 0; i < SHARDS; i++) this.#shards[i] = new Shard()
+    this.#size = 0
+  }
+
+  /**
+   * Visits rows in the order of their hashes, from `cursor` (0 starts) until at least `limit` were visited.
+   * @returns the next cursor, an unsigned 32-bit number; 0 when everything was visited. The visitor must not change the table.
+   */
+  scan(cursor: number, limit: number, visit: (ref: number) => void): number {
+    let seen = 0
+    let from = cursor >>> 0
+    for (let s = from >>> 24; s < SHARDS; s++) {
+      const shard = this.#shards[s]
+      const slots = shard.slots
+      const shift = 32 - shard.bits
+      const homes = 1 << shard.bits
+      for (let home = (from << 8) >>> shift; home < homes; home++) {
+        if (seen >= limit) return ((s << 24) | ((home << shift) >>> 8)) >>> 0
+        for (let i = home << 1; i < slots.length && slots[i + 1] !== 0; i += 2) {
+          if ((slots[i] << 8) >>> shift !== home || slots[i] >>> 0 < from) continue
+          visit(slots[i + 1])
+          seen++
+        }
+      }
+      from = ((s + 1) << 24) >>> 0
+    }
+    return 0
+  }
+
+  /** Every row, in the order of their hashes. The visitor must not change the table. */
+  forEach(visit: (ref: number) => void): void {
+    for (const shard of this.#shards) {
+      const slots = shard.slots
+      for (let i = 1; i < slots.length; i += 2) if (slots[i] !== 0) visit(slots[i])
+    }
+  }
+
+  /** A row near a random place, 0 if the table is empty. `random` is an unsigned 32-bit number. */
+  sample(random: number): number {
+    if (this.#size === 0) return 0
+    for (let s = random >>> 24, n = 0; n < SHARDS; s = (s + 1) & (SHARDS - 1), n++) {
+      const shard = this.#shards[s]
+      if (shard.used === 0) continue
+      const slots = shard.slots
+      const half = slots.length >> 1
+      let i = ((random & 0xffffff) % half) << 1
+      while (slots[i + 1] === 0) i = i + 2 === slots.length ? 0 : i + 2
+      return slots[i + 1]
+    }
+    return 0
+  }
+
+  #slotOf(shard: Shard, ref: number, hash: number): number {
+    let i = ((hash << 8) >>> (32 - shard.bits)) << 1
+    while (shard.slots[i + 1] !== ref) i += 2
+    return i
+  }
+
+  #place(shard: Shard, hash: number, ref: number): boolean {
+    const slots = shard.slots
+    let i = ((hash << 8) >>> (32 - shard.bits)) << 1
+    // The last slot stays empty, so that every run ends inside the array.
+    while (slots[i + 1] !== 0) i += 2
+    if (i >= slots.length - 2) return false
+    slots[i] = hash
+    slots[i + 1] = ref
+    return true
+  }
+
+  #grow(shard: Shard): void {
+    const old = shard.slots
+    do {
+      shard.bits++
+      shard.slots = new Int32Array(((1 << shard.bits) + slack(shard.bits)) * 2)
+    } while (!this.#refill(shard, old))
+  }
+
+  #refill(shard: Shard, old: Int32Array): boolean {
+    for (let i = 0; i < old.length; i += 2) if (old[i + 1] !== 0 && !this.#place(shard, old[i], old[i + 1])) return false
+    return true
+  }
+}
