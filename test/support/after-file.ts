@@ -1,0 +1,10 @@
+// Runs after every test file: what it started is ended, what it wrote is removed.
+
+import { afterAll } from 'vitest'
+import { killServers } from './server.ts'
+import { removeTempDirs } from './temp-dir.ts'
+
+afterAll(async () => {
+  await killServers()
+  removeTempDirs()
+})
