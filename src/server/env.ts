@@ -1,0 +1,55 @@
+// What the outside gives a node: time, the end of the loop's turn, timers, random seeds, memory figures and a place to say things.
+//
+// A real node gets SystemEnv; the simulator and the tests give their own, and nothing in turn, session, dispatch or engine knows the
+// difference. The disk is injected into the log and the network is whatever calls `turn.receive`.
+
+import { randomBytes } from 'node:crypto'
+import { SystemClock } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
+
+/** How loud a line is; also the words of Redis's `loglevel`. */
+export type Level = 'debug' | 'verbose' | 'notice' | 'warning'
+
+/** One line for people or for a collector of logs. Fields are facts beside the sentence: `say('notice', 'ready', { port: 7379 })`. */
+export type Say = (level: Level, message: string, fields?: Readonly<Record<string, string | number | boolean>>) => void
+
+export interface Env {
+  readonly clock: Clock
+  readonly say: Say
+  /** Runs once, after the input that this pass of the event loop has brought. */
+  endOfTurn(run: () => void): void
+  /** Runs every `ms` until the returned function is called. */
+  every(ms: number, run: () => void): () => void
+  /** Unpredictable 32 bits. */
+  random32(): number
+  /** Bytes of memory that the process uses for data: the heap and what lies beside it. */
+  memoryUsed(): number
+}
+
+export class SystemEnv implements Env {
+  readonly clock: Clock
+  readonly say: Say
+
+  constructor(say: Say, clock: Clock = new SystemClock()) {
+    this.say = say
+    this.clock = clock
+  }
+
+  endOfTurn(run: () => void): void {
+    setImmediate(run)
+  }
+
+  every(ms: number, run: () => void): () => void {
+    const timer = setInterval(run, ms)
+    return () => clearInterval(timer)
+  }
+
+  random32(): number {
+    return randomBytes(4).readUInt32LE(0)
+  }
+
+  memoryUsed(): number {
+    const usage = process.memoryUsage()
+    return usage.heapUsed + usage.external
+  }
+}

@@ -1,0 +1,92 @@
+// What a node counts about itself: INFO stats, commandstats and errorstats read it, CONFIG RESETSTAT sets it back.
+//
+// The hot path only adds to fields of fixed shape. `usec` of commands flagged fast is sampled (see dispatch.ts); of all others exact.
+
+import type { CommandSpec } from '../engine/command.ts'
+import { Latency } from './latency.ts'
+import { Slowlog } from './slowlog.ts'
+
+/** How many kinds of error replies are told apart; a client could make up more. */
+const ERROR_KINDS_MAX = 128
+
+export class CommandStats {
+  /** Lower case, a subcommand as `client|setname`. */
+  readonly fullName: string
+  readonly spec: CommandSpec
+  calls = 0
+  /** Microseconds in `run`. */
+  usec = 0
+  /** Refused before it ran. */
+  rejected = 0
+  /** Ran and answered an error. */
+  failed = 0
+
+  constructor(spec: CommandSpec, fullName: string) {
+    this.spec = spec
+    this.fullName = fullName
+  }
+}
+
+export class Stats {
+  readonly slowlog = new Slowlog()
+  readonly latency = new Latency()
+  /** Of every command and subcommand, called or not. */
+  readonly commands: CommandStats[] = []
+  /** First word of an error reply -> how often. */
+  readonly errors = new Map<string, number>()
+
+  connectionsReceived = 0
+  connectionsRejected = 0
+  commandsProcessed = 0
+  errorReplies = 0
+  netInputBytes = 0
+  netOutputBytes = 0
+  turns = 0
+  /** Sessions closed because their output, their query or their silence went over a limit. */
+  outputLimitClosed = 0
+  queryLimitClosed = 0
+  timeoutClosed = 0
+  /** Connections that spoke HTTP, TLS or the like. */
+  protocolMismatches = 0
+  authFailures = 0
+  peakMemory = 0
+  peakClients = 0
+  instantOps = 0
+  instantInputBytes = 0
+  instantOutputBytes = 0
+  /** Longest turn since the last reset, microseconds. */
+  longestTurn = 0
+
+  /** Counts an error reply by its first word, as INFO errorstats shows it. */
+  countError(text: string): void {
+    this.errorReplies++
+    const space = text.indexOf(' ')
+    let kind = space < 0 ? text : text.slice(0, space)
+    if (!this.errors.has(kind) && this.errors.size >= ERROR_KINDS_MAX) kind = 'OTHER'
+    this.errors.set(kind, (this.errors.get(kind) ?? 0) + 1)
+  }
+
+  /** CONFIG RESETSTAT. */
+  reset(): void {
+    for (const command of this.commands) {
+      command.calls = 0
+      command.usec = 0
+      command.rejected = 0
+      command.failed = 0
+    }
+    this.errors.clear()
+    this.connectionsReceived = 0
+    this.connectionsRejected = 0
+    this.commandsProcessed = 0
+    this.errorReplies = 0
+    this.netInputBytes = 0
+    this.netOutputBytes = 0
+    this.turns = 0
+    this.outputLimitClosed = 0
+    this.queryLimitClosed = 0
+    this.timeoutClosed = 0
+    this.protocolMismatches = 0
+    this.authFailures = 0
+    this.longestTurn = 0
+  }
+}
