@@ -69,11 +69,7 @@ export class RawClient {
     const ready = this.#replies.shift()
     if (ready !== undefined) return Promise.resolve(ready)
     if (this.#over !== null) return Promise.reject(this.#over)
-    return within(
-      'a reply',
-      new Promise<Buffer>((resolve, reject) => this.#waiters.push({ resolve, reject })),
-      deadlineMs,
-    )
+    return within('a reply', new Promise<Buffer>((resolve, reject) => this.#waiters.push({ resolve, reject })), deadlineMs)
   }
 
   /** One command, its reply's bytes. */

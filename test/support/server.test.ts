@@ -9,7 +9,14 @@ describe.skipIf(!HAS_REDIS)('a private redis-server', () => {
     {
       await using client = await first.connect()
       expect(await client.call('SET', 'a', '1')).toBe('OK')
-      expect((await client.pipeline([['GET', 'a'], ['GET', 'b']])).map(String)).toEqual(['$1\r\n1\r\n', '$-1\r\n'])
+      expect(
+        (
+          await client.pipeline([
+            ['GET', 'a'],
+            ['GET', 'b'],
+          ])
+        ).map(String),
+      ).toEqual(['$1\r\n1\r\n', '$-1\r\n'])
     }
     await first.kill9()
     expect(first.exit).toEqual({ code: null, signal: 'SIGKILL' })

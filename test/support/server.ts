@@ -122,14 +122,21 @@ export interface NodeOptions {
 /** A stockd node that answers PING (its log is loaded). */
 export async function startNode(options: NodeOptions = {}): Promise<Server> {
   const dir = options.dir ?? tempDir()
-  return start('stockd', dir, options.port, options.startMs ?? START_MS, (port) => [
-    ...(options.wrap ?? []),
-    process.execPath,
-    ...(options.execArgv ?? []),
-    STOCKD,
-    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir],
-    ...(options.args ?? []),
-  ], options.env)
+  return start(
+    'stockd',
+    dir,
+    options.port,
+    options.startMs ?? START_MS,
+    (port) => [
+      ...(options.wrap ?? []),
+      process.execPath,
+      ...(options.execArgv ?? []),
+      STOCKD,
+      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir],
+      ...(options.args ?? []),
+    ],
+    options.env,
+  )
 }
 
 export interface RedisOptions {
