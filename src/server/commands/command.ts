@@ -1,0 +1,314 @@
+// COMMAND: what commands there are, told from their specs.
+
+import type { Call } from '../../engine/call.ts'
+import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
+import { SYNTAX } from '../../resp/errors.ts'
+import type { Reply } from '../../resp/reply.ts'
+import { Request } from '../../resp/request.ts'
+import type { Node } from '../node.ts'
+import { Pattern } from './pattern.ts'
+import { keyless, writeHelp } from './keyless.ts'
+import { parseSyntax } from './syntax.ts'
+import type { Argument } from './syntax.ts'
+
+const FLAGS: readonly CommandFlag[] = ['loading', 'stale']
+const SERVER = { flags: FLAGS, categories: ['connection'], group: 'server' } as const
+
+const HELP = [
+  '(no subcommand)',
+  '    Return details about all Redis commands.',
+  'COUNT',
+  '    Return the total number of commands in this Redis server.',
+  'LIST',
+  '    Return a list of all commands in this Redis server.',
+  'INFO [<command-name> ...]',
+  '    Return details about multiple Redis commands.',
+  '    If no command names are given, documentation details for all',
+  '    commands are returned.',
+  'DOCS [<command-name> ...]',
+  '    Return documentation details about multiple Redis commands.',
+  '    If no command names are given, documentation details for all',
+  '    commands are returned.',
+  'GETKEYS <full-command>',
+  '    Return the keys from a full Redis command.',
+  'GETKEYSANDFLAGS <full-command>',
+  '    Return the keys and the access flags from a full Redis command.',
+]
+
+/** Not a flag that clients know: it says that an option guards the command. */
+const INTERNAL_FLAG: CommandFlag = 'protected'
+
+interface Named {
+  /** Lower case, a subcommand with its container: `client|list`. */
+  readonly name: string
+  readonly spec: CommandSpec
+}
+
+export function commandCommands(node: Node): CommandSpec[] {
+  return [
+    keyless({
+      ...SERVER, name: 'COMMAND', arity: -1, since: '2.8.13', complexity: 'O(N) where N is the total number of Redis commands', syntax: '',
+      summary: 'Get array of Redis command details',
+      run({ reply }) {
+        const { specs } = node.commands
+        reply.array(specs.length)
+        for (const spec of specs) writeInfo(reply, named(spec, ''))
+      },
+      subcommands: [
+        keyless({
+          ...SERVER, name: 'COUNT', arity: 2, since: '2.8.13', syntax: '', summary: 'Get total number of Redis commands',
+          run: ({ reply }) => reply.integer(node.commands.specs.length),
+        }),
+        keyless({
+          ...SERVER, name: 'INFO', arity: -2, since: '2.8.13', complexity: 'O(N) where N is the number of commands to look up',
+          syntax: '[command-name [command-name ...]]',
+          summary: 'Get array of specific Redis command details, or all when no argument is given.',
+          run({ request, reply }) {
+            const chosen = request.argc === 2 ? node.commands.specs.map((spec) => named(spec, '')) : asked(request)
+            reply.array(chosen.length)
+            for (const one of chosen) {
+              if (one === null) reply.nilArray()
+              else writeInfo(reply, one)
+            }
+          },
+        }),
+        keyless({
+          ...SERVER, name: 'DOCS', arity: -2, since: '7.0.0', complexity: 'O(N) where N is the number of commands to look up',
+          syntax: '[command-name [command-name ...]]', summary: 'Get array of specific Redis command documentation',
+          run({ request, reply }) {
+            const chosen = request.argc === 2 ? node.commands.specs.map((spec) => named(spec, '')) : asked(request).filter((one) => one !== null)
+            reply.map(chosen.length)
+            for (const one of chosen) {
+              reply.text(one.name)
+              writeDocs(reply, one)
+            }
+          },
+        }),
+        keyless({
+          ...SERVER, name: 'LIST', arity: -2, since: '7.0.0', complexity: 'O(N) where N is the total number of Redis commands',
+          syntax: '[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]', summary: 'Get an array of Redis command names',
+          run: (call) => list(call),
+        }),
+        keyless({
+          ...SERVER, name: 'GETKEYS', arity: -4, since: '2.8.13', complexity: 'O(N) where N is the number of arguments to the command',
+          syntax: 'command [arg [arg ...]]', summary: 'Extract keys given a full Redis command',
+          run: (call) => getKeys(call, false),
+        }),
+        keyless({
+          ...SERVER, name: 'GETKEYSANDFLAGS', arity: -4, since: '7.0.0', complexity: 'O(N) where N is the number of arguments to the command',
+          syntax: 'command [arg [arg ...]]', summary: 'Extract keys and access flags given a full Redis command',
+          run: (call) => getKeys(call, true),
+        }),
+        keyless({
+          ...SERVER, name: 'HELP', arity: 2, since: '5.0.0', syntax: '', summary: 'Show helpful text about the different subcommands',
+          run: (call) => writeHelp(call, 'COMMAND', HELP),
+        }),
+      ],
+    }),
+  ]
+
+  /** The commands that the arguments from 2 on name, `container|word` too; null for a name that is none. */
+  function asked(request: Request): (Named | null)[] {
+    const found: (Named | null)[] = []
+    for (let i = 2; i < request.argc; i++) found.push(find(request.latin1(i)))
+    return found
+  }
+
+  function find(name: string): Named | null {
+    const [first, second, ...rest] = name.split('|')
+    const spec = node.commands.get(first)
+    if (spec === null || rest.length > 0) return null
+    if (second === undefined) return named(spec, '')
+    const wanted = second.toUpperCase()
+    const subcommand = spec.subcommands?.find((one) => one.name === wanted)
+    return subcommand === undefined ? null : named(subcommand, spec.name)
+  }
+
+  function list({ request, reply }: Call): void {
+    let keep: (one: Named) => boolean = () => true
+    if (request.argc === 5 && request.is(2, 'FILTERBY')) {
+      const value = request.latin1(4)
+      if (request.is(3, 'MODULE')) keep = () => false
+      else if (request.is(3, 'ACLCAT')) {
+        const category = value.toLowerCase()
+        keep = ({ spec }) => spec.categories.includes(category)
+      } else if (request.is(3, 'PATTERN')) {
+        const pattern = new Pattern(value.toLowerCase())
+        keep = ({ name }) => pattern.matches(name)
+      } else return reply.error(SYNTAX)
+    } else if (request.argc !== 2) return reply.error(SYNTAX)
+    const all = node.commands.specs.flatMap((spec) => [named(spec, ''), ...(spec.subcommands ?? []).map((sub) => named(sub, spec.name))])
+    const chosen = all.filter(keep)
+    reply.array(chosen.length)
+    for (const { name } of chosen) reply.text(name)
+  }
+
+  function getKeys({ request, reply }: Call, withFlags: boolean): void {
+    const command = new Request()
+    command.bytes = request.bytes
+    command.reserve(request.argc)
+    command.argc = request.argc - 2
+    for (let i = 0; i < command.argc; i++) {
+      command.start[i] = request.start[i + 2]
+      command.end[i] = request.end[i + 2]
+    }
+    const spec = node.commands.resolve(command)
+    if (spec === null) return reply.error('ERR Invalid command specified')
+    if (spec.keys.first === 0 && spec.keysOf === undefined) return reply.error('ERR The command has no key arguments')
+    if (spec.arity >= 0 ? command.argc !== spec.arity : command.argc < -spec.arity) {
+      return reply.error('ERR Invalid number of arguments specified for command')
+    }
+    const keys = keysOf(spec, command)
+    if (keys === null) return reply.error('ERR Invalid arguments specified for command')
+    const access = keyFlags(spec)
+    reply.array(keys.length)
+    for (const i of keys) {
+      if (withFlags) reply.array(2)
+      reply.bulk(command.bytes, command.start[i], command.end[i])
+      if (!withFlags) continue
+      reply.set(access.length)
+      for (const flag of access) reply.simple(flag)
+    }
+  }
+}
+
+/** Indexes of the arguments that are keys; null if the arguments do not fit the command. */
+export function keysOf(spec: CommandSpec, request: Request): number[] | null {
+  if (spec.keysOf !== undefined) return spec.keysOf(request)
+  const { first, last, step } = spec.keys
+  const end = last < 0 ? request.argc + last : last
+  if (first === 0 || end >= request.argc || end < first) return null
+  const keys: number[] = []
+  for (let i = first; i <= end; i += step) keys.push(i)
+  return keys
+}
+
+function named(spec: CommandSpec, container: string): Named {
+  return { name: (container === '' ? spec.name : `${container}|${spec.name}`).toLowerCase(), spec }
+}
+
+/** What a command does to its keys, as far as its flags tell. */
+function keyFlags(spec: CommandSpec): string[] {
+  return spec.flags.includes('write') ? ['RW', 'access', 'update'] : ['RO', 'access']
+}
+
+function writeInfo(reply: Reply, { name, spec }: Named): void {
+  const { first, last, step } = spec.keys
+  reply.array(10)
+  reply.text(name)
+  reply.integer(spec.arity)
+  const flags = spec.flags.filter((flag) => flag !== INTERNAL_FLAG)
+  if (spec.keysOf !== undefined && !flags.includes('movablekeys')) flags.push('movablekeys')
+  reply.set(flags.length)
+  for (const flag of flags) reply.simple(flag)
+  reply.integer(first)
+  reply.integer(last)
+  reply.integer(step)
+  reply.set(spec.categories.length)
+  for (const category of spec.categories) reply.simple(`@${category}`)
+  reply.set(0)
+  if (first === 0) reply.set(0)
+  else {
+    reply.set(1)
+    writeKeySpec(reply, spec)
+  }
+  const subcommands = spec.subcommands ?? []
+  reply.set(subcommands.length)
+  for (const subcommand of subcommands) writeInfo(reply, named(subcommand, spec.name))
+}
+
+function writeKeySpec(reply: Reply, spec: CommandSpec): void {
+  const { first, last, step } = spec.keys
+  const flags = keyFlags(spec)
+  reply.map(3)
+  reply.text('flags')
+  reply.set(flags.length)
+  for (const flag of flags) reply.simple(flag)
+  reply.text('begin_search')
+  reply.map(2)
+  reply.text('type')
+  reply.text('index')
+  reply.text('spec')
+  reply.map(1)
+  reply.text('index')
+  reply.integer(first)
+  reply.text('find_keys')
+  reply.map(2)
+  reply.text('type')
+  reply.text('range')
+  reply.text('spec')
+  reply.map(3)
+  reply.text('lastkey')
+  // Counted from the first key; from the end it stays as it is.
+  reply.integer(last < 0 ? last : last - first)
+  reply.text('keystep')
+  reply.integer(step)
+  reply.text('limit')
+  reply.integer(0)
+}
+
+function writeDocs(reply: Reply, { spec }: Named): void {
+  const args = spec.syntax === '' ? [] : parseSyntax(spec.syntax, keyNames(spec))
+  const subcommands = spec.subcommands ?? []
+  reply.map(4 + (args.length > 0 ? 1 : 0) + (subcommands.length > 0 ? 1 : 0))
+  reply.text('summary')
+  reply.text(spec.summary)
+  reply.text('since')
+  reply.text(spec.since)
+  reply.text('group')
+  reply.text(spec.group)
+  reply.text('complexity')
+  reply.text(spec.complexity)
+  if (args.length > 0) {
+    reply.text('arguments')
+    writeArguments(reply, args)
+  }
+  if (subcommands.length > 0) {
+    reply.text('subcommands')
+    reply.map(subcommands.length)
+    for (const subcommand of subcommands) {
+      reply.text(named(subcommand, spec.name).name)
+      writeDocs(reply, named(subcommand, spec.name))
+    }
+  }
+}
+
+/** Names in the syntax that are keys: Redis's usual ones, and whatever stands where the first key is. */
+function keyNames(spec: CommandSpec): Set<string> {
+  if (spec.keys.first === 0) return new Set()
+  const names = new Set(['key', 'newkey', 'source', 'destination'])
+  const first = spec.syntax.split(' ').find((word) => /^[a-z]/.test(word))
+  if (first !== undefined) names.add(first)
+  return names
+}
+
+function writeArguments(reply: Reply, args: readonly Argument[]): void {
+  reply.array(args.length)
+  for (const argument of args) {
+    const flags = [...(argument.optional ? ['optional'] : []), ...(argument.multiple ? ['multiple'] : [])]
+    const isKey = argument.type === 'key'
+    reply.map(2 + (isKey ? 1 : 0) + (argument.token === null ? 0 : 1) + (flags.length > 0 ? 1 : 0) + (argument.parts.length > 0 ? 1 : 0))
+    reply.text('name')
+    reply.text(argument.name)
+    reply.text('type')
+    reply.text(argument.type)
+    if (isKey) {
+      reply.text('key_spec_index')
+      reply.integer(0)
+    }
+    if (argument.token !== null) {
+      reply.text('token')
+      reply.text(argument.token)
+    }
+    if (flags.length > 0) {
+      reply.text('flags')
+      reply.set(flags.length)
+      for (const flag of flags) reply.simple(flag)
+    }
+    if (argument.parts.length > 0) {
+      reply.text('arguments')
+      writeArguments(reply, argument.parts)
+    }
+  }
+}
+

@@ -1,0 +1,100 @@
+// CONFIG: the options table, asked and changed while the node runs.
+
+import type { Call } from '../../engine/call.ts'
+import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
+import { wrongArity } from '../../resp/errors.ts'
+import { OPTIONS } from '../options.ts'
+import type { Setting } from '../options.ts'
+import type { Node } from '../node.ts'
+import { container, keyless } from './keyless.ts'
+import { Pattern } from './pattern.ts'
+
+const ADMIN: readonly CommandFlag[] = ['admin', 'noscript', 'loading', 'stale']
+
+const HELP = [
+  'GET <pattern>',
+  '    Return parameters matching the glob-like <pattern> and their values.',
+  'SET <directive> <value>',
+  '    Set the configuration <directive> to <value>.',
+  'RESETSTAT',
+  '    Reset statistics reported by the INFO command.',
+  'REWRITE',
+  '    Rewrite the configuration file.',
+]
+
+export function configCommands(node: Node): CommandSpec[] {
+  const { options } = node
+  return [
+    container({
+      name: 'CONFIG', group: 'server', since: '2.0.0', summary: 'A container for server configuration commands', help: HELP, helpSince: '5.0.0',
+      subcommands: [
+        keyless({
+          name: 'GET', arity: -3, flags: ADMIN, group: 'server', since: '2.0.0',
+          complexity: 'O(N) when N is the number of configuration parameters provided',
+          syntax: 'parameter [parameter ...]', summary: 'Get the values of configuration parameters',
+          run: (call) => get(call),
+        }),
+        keyless({
+          name: 'SET', arity: -4, flags: ADMIN, group: 'server', since: '2.0.0',
+          complexity: 'O(N) when N is the number of configuration parameters provided',
+          syntax: 'parameter value [parameter value ...]', summary: 'Set configuration parameters to the given values',
+          run: (call) => set(call),
+        }),
+        keyless({
+          name: 'RESETSTAT', arity: 2, flags: ADMIN, group: 'server', since: '2.0.0', syntax: '', summary: 'Reset the stats returned by INFO',
+          run({ reply }) {
+            node.stats.reset()
+            reply.ok()
+          },
+        }),
+        keyless({
+          name: 'REWRITE', arity: 2, flags: ADMIN, group: 'server', since: '2.8.0', syntax: '',
+          summary: 'Rewrite the configuration file with the in memory configuration',
+          run({ reply }) {
+            const reason = options.rewrite()
+            if (reason === null) reply.ok()
+            else reply.error(`ERR ${reason}`)
+          },
+        }),
+      ],
+    }),
+  ]
+
+  function get({ request, reply }: Call): void {
+    // In the spelling that was asked: a client that asks for MAXMEMORY looks for MAXMEMORY in the answer.
+    const found = new Map<string, string>()
+    const spellings = new Set<string>()
+    for (let i = 2; i < request.argc; i++) {
+      const asked = request.latin1(i)
+      if (Pattern.isGlob(asked)) {
+        const pattern = new Pattern(asked)
+        for (const name of OPTIONS.keys()) {
+          if (!pattern.matches(name) || spellings.has(name)) continue
+          spellings.add(name)
+          found.set(name, options.text(name)!)
+        }
+      } else {
+        const name = asked.toLowerCase()
+        const value = options.text(name)
+        if (value === undefined || spellings.has(name)) continue
+        spellings.add(name)
+        found.set(asked, value)
+      }
+    }
+    reply.map(found.size)
+    for (const [name, value] of found) {
+      reply.text(name)
+      reply.text(value)
+    }
+  }
+
+  function set({ request, reply }: Call): void {
+    if (request.argc % 2 !== 0) return reply.error(wrongArity('config|set'))
+    const settings: Setting[] = []
+    for (let i = 2; i < request.argc; i += 2) settings.push({ name: request.latin1(i), value: request.copy(i + 1).toString('utf8') })
+    const refusal = options.change(settings)
+    if (refusal === null) reply.ok()
+    else if (refusal.name === null) reply.error(`ERR ${refusal.reason}`)
+    else reply.error(`ERR CONFIG SET failed (possibly related to argument '${refusal.name}') - ${refusal.reason}`)
+  }
+}

@@ -1,0 +1,186 @@
+// PING ECHO HELLO AUTH SELECT QUIT RESET: what a client says to open, keep and close its connection.
+
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { Call } from '../../engine/call.ts'
+import type { CommandSpec } from '../../engine/command.ts'
+import { parseInteger } from '../../base/decimal.ts'
+import { DATABASE_OUT_OF_RANGE, NO_PROTOCOL, SYNTAX, VALUE_NOT_AN_INTEGER, WRONG_PASSWORD, wrongArity } from '../../resp/errors.ts'
+import type { Reply } from '../../resp/reply.ts'
+import type { Node } from '../node.ts'
+import { sessionOf } from '../session.ts'
+import type { Session } from '../session.ts'
+import { CLIENT_NAME_REFUSED, isPrintable } from './client.ts'
+import { keyless } from './keyless.ts'
+
+/** The Redis whose replies these are: what HELLO and INFO call the version, because clients choose features by it. */
+export const REDIS_VERSION = '7.0.15'
+
+/** Wrong passwords on one connection until it is closed. */
+const FAILED_AUTHS_MAX = 3
+/** Each wrong password after the first answers so much later than the one before. */
+const FAILED_AUTH_DELAY_MS = 200
+
+const NO_PASSWORD_SET =
+  'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?'
+const HELLO_UNAUTHENTICATED =
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be ' +
+  'used to authenticate the client and select the RESP protocol version at the same time'
+
+export function connectionCommands(node: Node): CommandSpec[] {
+  const { options, stats } = node
+
+  /** Constant time in the content of both: their digests are compared. Without a password the default user takes any. */
+  const isAccepted = (user: string, password: Uint8Array): boolean => {
+    if (user !== 'default') return false
+    if (options.values.requirepass === '') return true
+    return timingSafeEqual(sha256(password), sha256(Buffer.from(options.values.requirepass, 'utf8')))
+  }
+
+  /** Answers a wrong password; whoever goes on guessing waits longer each time and is then thrown out. */
+  const refusePassword = (session: Session, reply: Reply): void => {
+    stats.authFailures++
+    session.failedAuths++
+    const tries = session.failedAuths
+    const close = tries >= FAILED_AUTHS_MAX
+    if (tries === 1) return reply.error(WRONG_PASSWORD)
+    node.park(session, {
+      deadline: node.engine.now + (tries - 1) * FAILED_AUTH_DELAY_MS,
+      isReady: () => false,
+      answer(later) {
+        later.error(WRONG_PASSWORD)
+        if (close) session.isClosing = true
+      },
+    })
+  }
+
+  const authenticate = (session: Session, reply: Reply, user: string, password: Uint8Array): boolean => {
+    if (!isAccepted(user, password)) {
+      refusePassword(session, reply)
+      return false
+    }
+    session.user = user
+    session.isAuthenticated = true
+    session.failedAuths = 0
+    return true
+  }
+
+  return [
+    keyless({
+      name: 'PING', arity: -1, flags: ['fast'], categories: ['connection'], group: 'connection', since: '1.0.0', syntax: '[message]',
+      summary: 'Ping the server',
+      run({ request, reply }) {
+        if (request.argc > 2) reply.error(wrongArity('ping'))
+        else if (request.argc === 2) reply.bulk(request.bytes, request.start[1], request.end[1])
+        else reply.raw(PONG)
+      },
+    }),
+    keyless({
+      name: 'ECHO', arity: 2, flags: ['loading', 'stale', 'fast'], categories: ['connection'], group: 'connection', since: '1.0.0', syntax: 'message',
+      summary: 'Echo the given string',
+      run({ request, reply }) {
+        reply.bulk(request.bytes, request.start[1], request.end[1])
+      },
+    }),
+    keyless({
+      name: 'SELECT', arity: 2, flags: ['loading', 'stale', 'fast'], categories: ['connection'], group: 'connection', since: '1.0.0', syntax: 'index',
+      summary: 'Change the selected database for the current connection',
+      run({ request, reply, client }) {
+        const index = parseInteger(request.bytes, request.start[1], request.end[1])
+        if (Number.isNaN(index) || Math.abs(index) > 0x7fffffff) reply.error(VALUE_NOT_AN_INTEGER)
+        else if (index < 0 || index >= options.values.databases) reply.error(DATABASE_OUT_OF_RANGE)
+        else {
+          client.database = index
+          reply.ok()
+        }
+      },
+    }),
+    keyless({
+      name: 'AUTH', arity: -2, flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'], categories: ['connection'],
+      group: 'connection', since: '1.0.0', complexity: 'O(N) where N is the number of passwords defined for the user',
+      syntax: '[username] password', summary: 'Authenticate to the server',
+      run(call) {
+        const { request, reply } = call
+        if (request.argc > 3) return reply.error(SYNTAX)
+        if (request.argc === 2 && options.values.requirepass === '') return reply.error(NO_PASSWORD_SET)
+        const user = request.argc === 2 ? 'default' : request.latin1(1)
+        if (authenticate(sessionOf(call), reply, user, request.copy(request.argc - 1))) reply.ok()
+      },
+    }),
+    keyless({
+      name: 'HELLO', arity: -1, flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'], categories: ['connection'],
+      group: 'connection', since: '6.0.0', syntax: '[protover [AUTH username password] [SETNAME clientname]]', summary: 'Handshake with Redis',
+      run: (call) => hello(call),
+    }),
+    keyless({
+      name: 'QUIT', arity: -1, flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'], categories: ['connection'],
+      group: 'connection', since: '1.0.0', syntax: '', summary: 'Close the connection',
+      run(call) {
+        call.reply.ok()
+        sessionOf(call).isClosing = true
+      },
+    }),
+    keyless({
+      name: 'RESET', arity: 1, flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'], categories: ['connection'],
+      group: 'connection', since: '6.2.0', syntax: '', summary: 'Reset the connection',
+      run(call) {
+        sessionOf(call).reset(options.values.requirepass === '')
+        call.reply.protocol = 2
+        call.reply.simple('RESET')
+      },
+    }),
+  ]
+
+  function hello(call: Call): void {
+    const { request, reply } = call
+    const session = sessionOf(call)
+    let protocol: 2 | 3 | null = null
+    if (request.argc > 1) {
+      const version = parseInteger(request.bytes, request.start[1], request.end[1])
+      if (Number.isNaN(version)) return reply.error('ERR Protocol version is not an integer or out of range')
+      if (version !== 2 && version !== 3) return reply.error(NO_PROTOCOL)
+      protocol = version
+    }
+    let user: string | null = null
+    let passwordAt = 0
+    let name: string | null = null
+    for (let i = 2; i < request.argc; i++) {
+      const left = request.argc - 1 - i
+      if (request.is(i, 'AUTH') && left >= 2) {
+        user = request.latin1(i + 1)
+        passwordAt = i + 2
+        i += 2
+      } else if (request.is(i, 'SETNAME') && left >= 1) {
+        name = request.latin1(++i)
+        if (!isPrintable(name)) return reply.error(CLIENT_NAME_REFUSED)
+      } else return reply.error(`ERR Syntax error in HELLO option '${request.latin1(i)}'`)
+    }
+    if (user !== null && !authenticate(session, reply, user, request.copy(passwordAt))) return
+    if (!session.isAuthenticated) return reply.error(HELLO_UNAUTHENTICATED)
+
+    if (name !== null) session.name = name
+    if (protocol !== null) {
+      session.protocol = protocol
+      reply.protocol = protocol
+    }
+    reply.map(7)
+    reply.text('server')
+    reply.text('redis')
+    reply.text('version')
+    reply.text(REDIS_VERSION)
+    reply.text('proto')
+    reply.integer(session.protocol)
+    reply.text('id')
+    reply.integer(session.id)
+    reply.text('mode')
+    reply.text('standalone')
+    reply.text('role')
+    reply.text('master')
+    reply.text('modules')
+    reply.array(0)
+  }
+}
+
+const PONG = Buffer.from('+PONG\r\n')
+
+const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest()
+
