@@ -7,6 +7,7 @@
 // Ordinary keys live in 16 databases, so their records follow a `SELECT n` of the same batch: `select(db)` writes it when needed, and
 // every batch starts anew, so that each can be read alone and redis-server can load an export.
 
+import { copyBytes } from '../base/bytes.ts'
 import { digitsOf, writeInteger } from '../base/decimal.ts'
 
 const CR = 13
@@ -68,11 +69,8 @@ export class Journal {
     let at = writeInteger(buffer, this.length + 1, n)
     buffer[at++] = CR
     buffer[at++] = LF
-    if (n < 48) for (let i = start; i < end; i++) buffer[at++] = bytes[i]
-    else {
-      buffer.set(bytes.subarray(start, end), at)
-      at += n
-    }
+    copyBytes(bytes, start, end, buffer, at)
+    at += n
     buffer[at] = CR
     buffer[at + 1] = LF
     this.length = at + 2

@@ -2,12 +2,14 @@
 //
 // The same call gives the right shape for the protocol of the client: `map(2)` is `%2` in RESP3 and `*4` in RESP2.
 
+import { copyBytes } from '../base/bytes.ts'
 import { digitsOf, writeInteger } from '../base/decimal.ts'
 
 export type Protocol = 2 | 3
 
 const CR = 13
 const LF = 10
+const SPACE = 32
 const ascii = (text: string): Buffer => Buffer.from(text, 'latin1')
 
 const OK = ascii('+OK\r\n')
@@ -51,8 +53,11 @@ export class Reply {
   error(text: string): void {
     this.errors++
     this.lastError = text
-    const clean = /[\r\n]/.test(text) ? text.replaceAll(/[\r\n]/g, ' ') : text
-    this.#line(45, clean)
+    const start = this.length
+    this.#line(45, text)
+    // Looked for in the bytes: a character above 255 may have one of the two as its low byte.
+    const buffer = this.buffer
+    for (let p = start, end = this.length - 2; p < end; p++) if (buffer[p] === CR || buffer[p] === LF) buffer[p] = SPACE
   }
 
   /** `:n`, a safe integer. */
@@ -80,11 +85,8 @@ export class Reply {
     let at = writeInteger(buffer, this.length + 1, n)
     buffer[at++] = CR
     buffer[at++] = LF
-    if (n < 48) for (let i = start; i < end; i++) buffer[at++] = bytes[i]
-    else {
-      buffer.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at)
-      at += n
-    }
+    copyBytes(bytes, start, end, buffer, at)
+    at += n
     buffer[at] = CR
     buffer[at + 1] = LF
     this.length = at + 2
@@ -176,10 +178,7 @@ export class Reply {
   raw(bytes: Uint8Array): void {
     const n = bytes.length
     this.ensure(n)
-    const buffer = this.buffer
-    let at = this.length
-    if (n < 48) for (let i = 0; i < n; i++) buffer[at++] = bytes[i]
-    else buffer.set(bytes, at)
+    copyBytes(bytes, 0, n, this.buffer, this.length)
     this.length += n
   }
 
@@ -194,7 +193,7 @@ export class Reply {
   }
 
   #line(type: number, text: string): void {
-    this.ensure(text.length * 3 + 3)
+    this.ensure(text.length + 3)
     const buffer = this.buffer
     buffer[this.length++] = type
     // Replies' own texts are ASCII; what a client's bytes brought in through latin1 goes back as the same bytes.

@@ -3,6 +3,8 @@
 // The bytes belong to the connection's input buffer and are overwritten after the command has run: what is kept is copied.
 
 const ARGUMENTS_AT_FIRST = 64
+/** Up to here joining characters is faster than a Buffer over the bytes. */
+const SHORT_TEXT = 24
 
 export class Request {
   bytes: Uint8Array = new Uint8Array(0)
@@ -34,8 +36,11 @@ export class Request {
 
   /** Argument i as text, one character per byte. For messages and cold commands. */
   latin1(i: number): string {
+    const start = this.start[i]
+    const end = this.end[i]
+    if (end - start > SHORT_TEXT) return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, end - start).toString('latin1')
     let text = ''
-    for (let p = this.start[i]; p < this.end[i]; p++) text += String.fromCharCode(this.bytes[p])
+    for (let p = start; p < end; p++) text += String.fromCharCode(this.bytes[p])
     return text
   }
 

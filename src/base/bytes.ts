@@ -1,0 +1,14 @@
+// Copying bytes between buffers and table rows.
+//
+// Rows live in SharedArrayBuffers, and there TypedArray.set and copyWithin fall back to a careful copy that is 12 times slower (64 KiB:
+// 25 us instead of 2). Buffer's copy does not, whatever the two sides are; for a few bytes a loop beats every call.
+
+const LOOP_BYTES_MAX = 48
+const nativeCopy: (this: Uint8Array, target: Uint8Array, at: number, start: number, end: number) => number = Buffer.prototype.copy
+
+/** Copies source[start..end) to target[at..). The two may be one array. The caller has made room. */
+export function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): void {
+  // Forwards, so that bytes that move towards the beginning of their own memory arrive unharmed; the other direction is native.
+  if (end - start <= LOOP_BYTES_MAX && (source !== target || at <= start)) while (start < end) target[at++] = source[start++]
+  else nativeCopy.call(source, target, at, start, end)
+}
