@@ -135,7 +135,7 @@ export class RequestParser {
     const bytes = this.#bytes
     const end = this.#end
     request.bytes = bytes
-    for (let at = this.#at; at < end; ) {
+    for (let at = this.#at; at < end;) {
       if (bytes[at] !== STAR) {
         const outcome = this.#inline(request, at)
         if (outcome !== REQUEST || request.argc > 0) return outcome
@@ -192,7 +192,8 @@ export class RequestParser {
     const bytes = this.#bytes
     const end = this.#end
     // Longer ones take the long way, which says what is wrong with them, if anything is.
-    const short = this.authenticated || this.bulkBytesMax < UNAUTHENTICATED_BULK_BYTES_MAX ? this.bulkBytesMax : UNAUTHENTICATED_BULK_BYTES_MAX
+    const short =
+      this.authenticated || this.bulkBytesMax < UNAUTHENTICATED_BULK_BYTES_MAX ? this.bulkBytesMax : UNAUTHENTICATED_BULK_BYTES_MAX
     let argc = request.argc
     let start = request.start
     let stop = request.end

@@ -3,7 +3,29 @@ import { describe, expect, it } from 'vitest'
 import { digitsOf, parseInt64, parseInteger, writeInteger } from '../../../src/base/decimal.ts'
 
 const MAX = Number.MAX_SAFE_INTEGER
-const NOT_NUMBERS = ['', '-', '+', '+1', '01', '-01', '00', '-0', ' 1', '1 ', '1e3', '0x10', '1.0', '.5', '--1', '1-', 'NaN', 'Infinity', '１', '1\0', '1_000']
+const NOT_NUMBERS = [
+  '',
+  '-',
+  '+',
+  '+1',
+  '01',
+  '-01',
+  '00',
+  '-0',
+  ' 1',
+  '1 ',
+  '1e3',
+  '0x10',
+  '1.0',
+  '.5',
+  '--1',
+  '1-',
+  'NaN',
+  'Infinity',
+  '１',
+  '1\0',
+  '1_000',
+]
 const inside = (text: string): [Buffer, number, number] => {
   const digits = Buffer.from(text)
   // Digits on both sides: reading past an end would show.
@@ -44,7 +66,16 @@ describe('parseInt64', () => {
   })
 
   it('is strict, also where numbers are long', () => {
-    for (const text of [...NOT_NUMBERS, '-', `0${'1'.repeat(17)}`, `-0${'1'.repeat(17)}`, `1${'0'.repeat(16)}-`, `+${'1'.repeat(17)}`, `${'1'.repeat(17)} `, '9'.repeat(30)])
+    for (const text of [
+      ...NOT_NUMBERS,
+      '-',
+      `0${'1'.repeat(17)}`,
+      `-0${'1'.repeat(17)}`,
+      `1${'0'.repeat(16)}-`,
+      `+${'1'.repeat(17)}`,
+      `${'1'.repeat(17)} `,
+      '9'.repeat(30),
+    ])
       expect(parseInt64(...inside(text)), text).toBeUndefined()
   })
 })

@@ -7,7 +7,12 @@ import { hashBytes, mix } from '../../../src/base/hash.ts'
 describe('crc32', () => {
   it('is the CRC of zlib', () => {
     expect(crc32(Buffer.from('123456789'), 0, 9)).toBe(0xcbf43926)
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => crc32(Buffer.concat([Buffer.from('ab'), bytes, Buffer.from('c')]), 2, 2 + bytes.length) === zlibCrc32(bytes)))
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 300 }),
+        (bytes) => crc32(Buffer.concat([Buffer.from('ab'), bytes, Buffer.from('c')]), 2, 2 + bytes.length) === zlibCrc32(bytes),
+      ),
+    )
   })
 })
 

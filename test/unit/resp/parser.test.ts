@@ -51,7 +51,7 @@ class Connection {
   }
 
   feed(bytes: Uint8Array, cuts: () => number): this {
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const size = Math.min(cuts(), bytes.length - at, this.#input.length - this.#headroom)
       this.turn(bytes.subarray(at, at + size))
       at += size
@@ -98,7 +98,8 @@ function oracle(stream: string): Result {
     if (head === undefined) return unfinished()
     if (head === null) return broken('too big mbulk count string')
     const count = head.slice(1)
-    if (!/^(0|-?[1-9][0-9]*)$/.test(count) || BigInt(count) > 1048576n || BigInt(count) < -(2n ** 63n)) return broken('invalid multibulk length')
+    if (!/^(0|-?[1-9][0-9]*)$/.test(count) || BigInt(count) > 1048576n || BigInt(count) < -(2n ** 63n))
+      return broken('invalid multibulk length')
     at += head.length + 2
     const args: string[] = []
     while (args.length < Number(count)) {
@@ -134,8 +135,18 @@ function splitWords(text: string): string[] | null {
     if (rest[0] === '"') {
       const body = take(/^"(?:\\[^]|[^"\\])*"/)
       if (body === null || /^[^ \t-\r]/.test(rest)) return null
-      const escapes = new Map([['n', '\n'], ['r', '\r'], ['t', '\t'], ['b', '\b'], ['a', '\x07']])
-      word += body.slice(1, -1).replaceAll(/\\x([0-9a-fA-F]{2})|\\([^])/g, (_, hex: string | undefined, c: string) => (hex === undefined ? (escapes.get(c) ?? c) : String.fromCharCode(parseInt(hex, 16))))
+      const escapes = new Map([
+        ['n', '\n'],
+        ['r', '\r'],
+        ['t', '\t'],
+        ['b', '\b'],
+        ['a', '\x07'],
+      ])
+      word += body
+        .slice(1, -1)
+        .replaceAll(/\\x([0-9a-fA-F]{2})|\\([^])/g, (_, hex: string | undefined, c: string) =>
+          hex === undefined ? (escapes.get(c) ?? c) : String.fromCharCode(parseInt(hex, 16)),
+        )
     } else if (rest[0] === "'") {
       const body = take(/^'(?:\\'|\\(?!')|[^'\\])*'/)
       if (body === null || /^[^ \t-\r]/.test(rest)) return null
@@ -146,13 +157,20 @@ function splitWords(text: string): string[] | null {
 }
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
-const parse = (text: string | Buffer): Result => new Connection({ inputBytes: 1 << 20 }).feed(Buffer.isBuffer(text) ? text : latin1(text), () => 1 << 20).result
+const parse = (text: string | Buffer): Result =>
+  new Connection({ inputBytes: 1 << 20 }).feed(Buffer.isBuffer(text) ? text : latin1(text), () => 1 << 20).result
 const encode = (args: readonly string[]): string => `*${args.length}\r\n${args.map((a) => `$${a.length}\r\n${a}\r\n`).join('')}`
 const errorOf = (text: string): string => parse(text).error.replace('ERR Protocol error: ', '')
 
 describe('RequestParser', () => {
   it('cuts a pipeline of requests, binary arguments and empty ones included', () => {
-    const requests = [['PING'], ['SET', 'k', '\0\r\n\xff'], ['GET', ''], ['ECHO', '*1\r\n$4\r\nPING\r\n'], Array.from({ length: 300 }, (_, i) => `argument-${i}`)]
+    const requests = [
+      ['PING'],
+      ['SET', 'k', '\0\r\n\xff'],
+      ['GET', ''],
+      ['ECHO', '*1\r\n$4\r\nPING\r\n'],
+      Array.from({ length: 300 }, (_, i) => `argument-${i}`),
+    ]
     expect(parse(requests.map(encode).join(''))).toEqual({ requests, error: '' })
   })
 
@@ -210,7 +228,8 @@ describe('RequestParser', () => {
   })
 
   it('says so only when the line is whole', () => {
-    for (const start of ['*x', '*1\r\n:1', '*1\r\n$x', '*1\r\n$1099511627776', '*99999999999', '"abc']) expect(parse(start), start).toEqual({ requests: [], error: '' })
+    for (const start of ['*x', '*1\r\n:1', '*1\r\n$x', '*1\r\n$1099511627776', '*99999999999', '"abc'])
+      expect(parse(start), start).toEqual({ requests: [], error: '' })
   })
 
   it('bounds every line, with or without its end', () => {
@@ -302,7 +321,9 @@ describe('RequestParser', () => {
     const request = new Request()
     const random = new Random(SEED)
     const connections = Array.from({ length: 5 }, () => new Connection({ request }))
-    const expected = connections.map(() => Array.from({ length: 20 }, () => Array.from({ length: random.between(1, 400) }, () => 'x'.repeat(random.below(30)))))
+    const expected = connections.map(() =>
+      Array.from({ length: 20 }, () => Array.from({ length: random.between(1, 400) }, () => 'x'.repeat(random.below(30)))),
+    )
     const streams = expected.map((requests) => latin1(requests.map(encode).join('')))
     const at = streams.map(() => 0)
     while (at.some((p, i) => p < streams[i].length)) {
@@ -315,7 +336,19 @@ describe('RequestParser', () => {
   })
 
   it('gives the same requests one byte at a time', () => {
-    const stream = latin1(['*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$12\r\n', 'x'.repeat(12), '\r\n', '\r\n', '*0\r\n', 'GET "a\\x41"\r\n', encode(Array.from({ length: 200 }, (_, i) => `${i}`)), encode(['a', 'b'.repeat(5000)]), '*1\r\n+'].join(''))
+    const stream = latin1(
+      [
+        '*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$12\r\n',
+        'x'.repeat(12),
+        '\r\n',
+        '\r\n',
+        '*0\r\n',
+        'GET "a\\x41"\r\n',
+        encode(Array.from({ length: 200 }, (_, i) => `${i}`)),
+        encode(['a', 'b'.repeat(5000)]),
+        '*1\r\n+',
+      ].join(''),
+    )
     for (const headroom of [0, 1, 10, 1024]) {
       const connection = new Connection({ headroom }).feed(stream, () => 1)
       expect(connection.result).toEqual(parse(stream))
@@ -326,20 +359,26 @@ describe('RequestParser', () => {
   it('gives what redis-parser gives for every stream of valid requests, however it is cut', () => {
     const stream = fc.array(fc.array(fc.uint8Array({ maxLength: 40 }), { minLength: 1, maxLength: 90 }), { minLength: 1, maxLength: 12 })
     fc.assert(
-      fc.property(stream, fc.integer(), fc.integer({ min: 1, max: 700 }), fc.constantFrom(0, 16, 1024), (requests, seed, cutMax, headroom) => {
-        const bytes = Buffer.concat(requests.map((args) => latin1(encode(args.map((a) => Buffer.from(a).toString('latin1'))))))
-        const peer: string[][] = []
-        const parser = new RedisParser({
-          returnBuffers: true,
-          returnReply: (reply: Buffer[]) => peer.push(reply.map((a) => a.toString('latin1'))),
-          returnError: (error: Error) => {
-            throw error
-          },
-        })
-        parser.execute(bytes)
-        const random = new Random(seed)
-        expect(new Connection({ headroom }).feed(bytes, () => random.between(1, cutMax)).result).toEqual({ requests: peer, error: '' })
-      }),
+      fc.property(
+        stream,
+        fc.integer(),
+        fc.integer({ min: 1, max: 700 }),
+        fc.constantFrom(0, 16, 1024),
+        (requests, seed, cutMax, headroom) => {
+          const bytes = Buffer.concat(requests.map((args) => latin1(encode(args.map((a) => Buffer.from(a).toString('latin1'))))))
+          const peer: string[][] = []
+          const parser = new RedisParser({
+            returnBuffers: true,
+            returnReply: (reply: Buffer[]) => peer.push(reply.map((a) => a.toString('latin1'))),
+            returnError: (error: Error) => {
+              throw error
+            },
+          })
+          parser.execute(bytes)
+          const random = new Random(seed)
+          expect(new Connection({ headroom }).feed(bytes, () => random.between(1, cutMax)).result).toEqual({ requests: peer, error: '' })
+        },
+      ),
       { seed: SEED, numRuns: 300 },
     )
   })
@@ -347,18 +386,56 @@ describe('RequestParser', () => {
   it('gives what the oracle gives for any bytes, however they are cut', () => {
     const piece = fc.oneof(
       { weight: 6, arbitrary: fc.array(fc.string({ unit: 'binary-ascii', maxLength: 20 }), { minLength: 1, maxLength: 70 }).map(encode) },
-      { weight: 3, arbitrary: fc.string({ unit: fc.constantFrom('a', '"', "'", '\\', 'x', '4', '1', 'n', ' ', '\t', '\v', '\r', '\xff', '\0'), maxLength: 12 }).map((s) => `${s}\n`) },
-      { weight: 3, arbitrary: fc.constantFrom('*0\r\n', '*-1\r\n', '\r\n', '\n', '*1\rX', '$3\r\n', '*2\r\n', '*00\r\n', '*1\n', '\0', '*', '$', '\r', '*3\r\n$3\r\nSET\r\n', '*1048576\r\n', '*70\r\n', 'more', 'more\n') },
+      {
+        weight: 3,
+        arbitrary: fc
+          .string({ unit: fc.constantFrom('a', '"', "'", '\\', 'x', '4', '1', 'n', ' ', '\t', '\v', '\r', '\xff', '\0'), maxLength: 12 })
+          .map((s) => `${s}\n`),
+      },
+      {
+        weight: 3,
+        arbitrary: fc.constantFrom(
+          '*0\r\n',
+          '*-1\r\n',
+          '\r\n',
+          '\n',
+          '*1\rX',
+          '$3\r\n',
+          '*2\r\n',
+          '*00\r\n',
+          '*1\n',
+          '\0',
+          '*',
+          '$',
+          '\r',
+          '*3\r\n$3\r\nSET\r\n',
+          '*1048576\r\n',
+          '*70\r\n',
+          'more',
+          'more\n',
+        ),
+      },
       { weight: 1, arbitrary: fc.string({ unit: 'binary-ascii', maxLength: 10 }) },
-      { weight: 1, arbitrary: fc.tuple(fc.constantFrom('x', '*', '*1\r\n$', "'"), fc.integer({ min: 65500, max: 65600 })).map(([start, n]) => start + 'y'.repeat(n)) },
+      {
+        weight: 1,
+        arbitrary: fc
+          .tuple(fc.constantFrom('x', '*', '*1\r\n$', "'"), fc.integer({ min: 65500, max: 65600 }))
+          .map(([start, n]) => start + 'y'.repeat(n)),
+      },
     )
     fc.assert(
-      fc.property(fc.array(piece, { maxLength: 8 }), fc.integer(), fc.constantFrom(3, 50, 1000, 60000), fc.constantFrom(0, 16, 1024), (pieces, seed, cutMax, headroom) => {
-        const stream = pieces.join('')
-        const random = new Random(seed)
-        const cut = new Connection({ headroom }).feed(latin1(stream), () => random.between(1, cutMax))
-        expect(cut.result).toEqual(oracle(stream))
-      }),
+      fc.property(
+        fc.array(piece, { maxLength: 8 }),
+        fc.integer(),
+        fc.constantFrom(3, 50, 1000, 60000),
+        fc.constantFrom(0, 16, 1024),
+        (pieces, seed, cutMax, headroom) => {
+          const stream = pieces.join('')
+          const random = new Random(seed)
+          const cut = new Connection({ headroom }).feed(latin1(stream), () => random.between(1, cutMax))
+          expect(cut.result).toEqual(oracle(stream))
+        },
+      ),
       { seed: SEED, numRuns: 600 },
     )
   })

@@ -65,11 +65,15 @@ describe('Reply', () => {
 
   it('grows as it must and keeps what was written', () => {
     const item = fc.oneof(
-      fc.uint8Array({ maxLength: 200 }).map((bytes) => ({ write: (r: Reply) => r.bulk(bytes), value: Buffer.from(bytes).toString('latin1') as unknown })),
+      fc
+        .uint8Array({ maxLength: 200 })
+        .map((bytes) => ({ write: (r: Reply) => r.bulk(bytes), value: Buffer.from(bytes).toString('latin1') as unknown })),
       fc.maxSafeInteger().map((n) => ({ write: (r: Reply) => r.integer(n), value: n as unknown })),
       fc.maxSafeInteger().map((n) => ({ write: (r: Reply) => r.integerBulk(n), value: String(n) as unknown })),
       fc.constant({ write: (r: Reply) => r.nil(), value: null as unknown }),
-      fc.string({ unit: 'binary', maxLength: 50 }).map((text) => ({ write: (r: Reply) => r.text(text), value: Buffer.from(text).toString('latin1') as unknown })),
+      fc
+        .string({ unit: 'binary', maxLength: 50 })
+        .map((text) => ({ write: (r: Reply) => r.text(text), value: Buffer.from(text).toString('latin1') as unknown })),
     )
     fc.assert(
       fc.property(fc.array(item, { maxLength: 60 }), fc.integer({ min: 1, max: 64 }), (items, initialBytes) => {

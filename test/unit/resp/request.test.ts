@@ -52,7 +52,9 @@ describe('unknownCommand', () => {
     const long = 'x'.repeat(200)
     expect(text(long, 'a')).toBe(`ERR unknown command '${'x'.repeat(128)}', with args beginning with: 'a' `)
     expect(text('foo', long, 'a')).toBe(`ERR unknown command 'foo', with args beginning with: '${'x'.repeat(128)}' `)
-    expect(text('foo', 'y'.repeat(100), long, 'a')).toBe(`ERR unknown command 'foo', with args beginning with: '${'y'.repeat(100)}' '${'x'.repeat(25)}' `)
+    expect(text('foo', 'y'.repeat(100), long, 'a')).toBe(
+      `ERR unknown command 'foo', with args beginning with: '${'y'.repeat(100)}' '${'x'.repeat(25)}' `,
+    )
   })
 
   it('stops each word at its first NUL, as C does', () => {
