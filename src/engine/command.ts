@@ -28,7 +28,7 @@ export type CommandFlag =
   | 'no_multi'
   | 'protected'
 
-export type CommandGroup = 'string' | 'generic' | 'connection' | 'server' | 'stock' | 'hash' | 'list' | 'set' | 'sorted-set' | 'pubsub' | 'transactions' | 'stream' | 'scripting'
+export type CommandGroup = 'string' | 'generic' | 'connection' | 'server' | 'stock' | 'hash' | 'list' | 'set' | 'sorted-set' | 'pubsub' | 'transactions' | 'stream' | 'scripting' | 'cluster'
 
 /** Where the keys are, as COMMAND INFO says it: first and last argument (last may count from the end: -1), step. */
 export interface KeyRange {

@@ -46,6 +46,8 @@ export function connectionCommands(node: Node): CommandSpec[] {
     node.park(session, {
       deadline: node.engine.now + (tries - 1) * FAILED_AUTH_DELAY_MS,
       isReady: () => false,
+      // CLIENT UNBLOCK must not shorten it.
+      isPostponed: true,
       answer(later) {
         later.error(WRONG_PASSWORD)
         if (close) session.isClosing = true

@@ -1,0 +1,38 @@
+// Every command of a node that is about the node; those about keys, stock and orders are the engine's.
+
+import type { CommandSpec } from '../../engine/command.ts'
+import type { Node } from '../node.ts'
+import { aclCommands } from './acl.ts'
+import { clientCommands } from './client.ts'
+import { clusterCommands } from './cluster.ts'
+import { commandCommands } from './command.ts'
+import { configCommands } from './config.ts'
+import { connectionCommands } from './connection.ts'
+import { debugCommands } from './debug.ts'
+import { infoCommands } from './info.ts'
+import { observeCommands } from './observe.ts'
+import { serverCommands } from './server.ts'
+import { stockAofCommands } from './stock-aof.ts'
+
+/**
+ * @param engineSpecs the engine's commands. Its MEMORY, which knows USAGE only, is taken into the one here; all else stays.
+ * @returns all commands of a node
+ */
+export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): CommandSpec[] {
+  const memory = engineSpecs.find((spec) => spec.name === 'MEMORY')
+  const usage = memory?.subcommands?.find((spec) => spec.name === 'USAGE') ?? null
+  return [
+    ...engineSpecs.filter((spec) => spec !== memory),
+    ...connectionCommands(node),
+    ...clientCommands(node),
+    ...commandCommands(node),
+    ...configCommands(node),
+    ...infoCommands(node),
+    ...serverCommands(node),
+    ...observeCommands(node, usage),
+    ...debugCommands(node),
+    ...clusterCommands(),
+    ...aclCommands(),
+    ...stockAofCommands(node),
+  ]
+}
