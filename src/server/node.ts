@@ -1,31 +1,42 @@
 // A node: one engine, one log, the sessions of its clients, and the order in which they start, work and stop.
 //
-// What stays true: nothing is served before the log has been replayed; nothing is answered before its record is where the policy says.
+//   start:  options -> lock and replay of the log -> grace for open holds -> listen
+//   stop:   no new connections -> what was taken is answered -> log flushed and durable -> connections closed
+//
+// What stays true: nothing is served before the log has been replayed, and nothing is answered before its record is where the policy
+// says (turn.ts).
 
-import type { Clock } from '../base/clock.ts'
+import { readFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { totalmem } from 'node:os'
 import type { Millis } from '../base/brand.ts'
+import type { Clock } from '../base/clock.ts'
+import { StockdError } from '../base/error.ts'
+import { Call } from '../engine/call.ts'
 import { CommandTable } from '../engine/command.ts'
 import type { CommandSpec } from '../engine/command.ts'
 import { Engine } from '../engine/engine.ts'
+import { RequestParser } from '../resp/parser.ts'
+import { Reply } from '../resp/reply.ts'
+import { Request } from '../resp/request.ts'
+import { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
+import { isOpenToOthers, Listener } from './listener.ts'
+import { NoLog } from './no-log.ts'
+import type { NodeLog, OpenLog } from './node-log.ts'
 import type { Options } from './options.ts'
 import { Session } from './session.ts'
 import type { Parked } from './session.ts'
+import { SocketTransport } from './socket.ts'
+import type { ReadMode } from './socket.ts'
 import { Stats } from './stats.ts'
-
-/** What the commands of the server ask of the log; `appendonly no` has none. */
-export interface NodeLog {
-  readonly last: number
-  readonly written: number
-  readonly durable: number
-  readonly acked: number
-  refusal(): string | null
-}
+import { Turn } from './turn.ts'
 
 export type NodePhase = 'new' | 'loading' | 'serving' | 'stopping' | 'stopped'
 
 /** CLIENT PAUSE. */
 export interface Pause {
+  /** Instant at which it is over. */
   readonly until: number
   readonly onlyWrites: boolean
 }
@@ -41,78 +52,438 @@ export interface ShutdownRequest {
 
 export type CompactionStart = 'started' | 'running' | 'no_log' | 'refused'
 
+export interface NodeParts {
+  readonly options: Options
+  readonly env: Env
+  /** Every command, those of the engine and those that ask for the node. */
+  readonly specs: (node: Node) => readonly CommandSpec[]
+  /** Opens the log of `dir`; null: `appendonly no`. */
+  readonly openLog: OpenLog | null
+  /** How sockets are read; tests ask for 'events'. */
+  readonly readMode?: ReadMode
+}
+
+/** Time goes on by itself twenty times a second: a hold expires at most 50 ms after its deadline, though nobody asks. */
+const BEAT_MS = 50
+const BEATS_PER_SAMPLE = 2
+const BEATS_PER_ROUND = 20
+/** A part of a request that does not get on for so long is given up, with its connection. */
+const PARTIAL_MS_MAX = 30_000
+/** A partial request that brought so many bytes since it was last looked at gets on. */
+const PARTIAL_PROGRESS_BYTES = 64 * 1024
+/** Who does not authenticate in time makes room for others. */
+const UNAUTHENTICATED_MS_MAX = 10_000
+/** A closing session whose peer takes nothing is not waited for longer. */
+const CLOSING_MS_MAX = 30_000
+/** Of `maxclients`, so many are kept for clients of this machine: an operator must get in when it is full. */
+const RESERVED_CLIENTS = 32
+/** Unfinished requests of all sessions together may take this share of the memory. */
+const INPUT_SHARE = 0.25
+
+export const PROTECTED_TEXT =
+  'DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode ' +
+  'connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of ' +
+  "the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by " +
+  'connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do ' +
+  'so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis ' +
+  "configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually " +
+  "just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You " +
+  'only need to do one of the above things in order for the server to start accepting connections from the outside.'
+
 export class Node {
   readonly options: Options
   readonly env: Env
   readonly engine: Engine
   readonly commands: CommandTable
   readonly stats = new Stats()
+  readonly turn: Turn
   /** By id, oldest first. */
   readonly sessions = new Map<number, Session>()
   /** 40 hex digits, new at every start. */
-  readonly runId: string = ''
+  readonly runId: string
   readonly startedAt: Millis
   phase: NodePhase = 'new'
+  /** Null with `appendonly no`. */
   log: NodeLog | null = null
   paused: Pause | null = null
+  /** Told when a command asks the node to stop. */
+  onShutdown: (request: ShutdownRequest) => void = () => {}
+  /** Told when the log says that the process must end (`aof-on-fsync-error exit`). */
+  onFatal: (error: Error) => void = (error) => {
+    throw error
+  }
 
-  constructor(options: Options, env: Env, specs: (node: Node) => readonly CommandSpec[]) {
+  readonly #dispatcher: Dispatcher
+  readonly #request = new Request()
+  readonly #listener = new Listener((socket) => this.#accept(socket))
+  readonly #openLog: OpenLog | null
+  readonly #readMode: ReadMode
+  #nextId = 1
+  #beats = 0
+  #stopBeat: (() => void) | null = null
+  #sampled = { commands: 0, input: 0, output: 0, at: 0 }
+  readonly #progress = new WeakMap<Session, { since: number; at: number; bytes: number }>()
+  readonly #closingSince = new WeakMap<Session, number>()
+
+  constructor({ options, env, specs, openLog, readMode = 'shared' }: NodeParts) {
     this.options = options
     this.env = env
-    this.engine = new Engine()
+    this.#openLog = openLog
+    this.#readMode = readMode
+    const { values } = options
+    this.engine = new Engine({
+      seed: env.random32(),
+      databases: values.databases,
+      nodeNumber: values['node-number'],
+      orderRetentionMs: values['order-retention'],
+      returnWindowMs: values['return-window'],
+      restartGraceMs: values['restart-grace'],
+      allowStockFlush: values['allow-stock-flush'],
+    })
+    this.runId = Array.from({ length: 5 }, () => env.random32().toString(16).padStart(8, '0')).join('')
     this.startedAt = env.clock.now()
     this.commands = new CommandTable(specs(this))
+    const nobody = { database: 0 }
+    const call = new Call(this.engine, this.#request, new Reply(), nobody)
+    this.#dispatcher = new Dispatcher({ call, table: this.commands, stats: this.stats, clock: env.clock })
+    this.turn = new Turn({ engine: this.engine, log: new NoLog(), call, dispatcher: this.#dispatcher, stats: this.stats, env })
+    this.#follow()
   }
 
   get clock(): Clock {
     return this.env.clock
   }
 
-  async start(): Promise<void> {}
-
-  async stop(): Promise<void> {}
-
-  /** SHUTDOWN: returns at once, the node stops after this turn. @returns false if it is refused (the log cannot be made durable, no `force`). */
-  shutdown(request: ShutdownRequest): boolean {
-    void request
-    return true
-  }
-
-  /** SHUTDOWN ABORT; @returns false if no shutdown is under way. */
-  abortShutdown(): boolean {
-    return false
-  }
-
-  /** CLIENT PAUSE / UNPAUSE. A longer or stricter pause that is in force stays, as in Redis. */
-  pause(pause: Pause): void {
-    void pause
-  }
-
-  unpause(): void {}
-
-  /** The command being run answers later; the session runs nothing else until then. */
-  park(session: Session, parked: Parked): void {
-    void session
-    void parked
-  }
-
-  /** CLIENT UNBLOCK and the like: the parked request answers now as if its time had run out. @returns false if nothing is parked. */
-  unpark(session: Session): boolean {
-    void session
-    return false
-  }
-
-  /** BGREWRITEAOF. */
-  compact(): CompactionStart {
-    return 'no_log'
+  /** The port that clients connect to. */
+  get port(): number {
+    return this.#listener.port === 0 ? this.options.values.port : this.#listener.port
   }
 
   /** LSN of the last record written so far, this turn's included. */
   get lastLsn(): number {
-    return 0
+    return this.turn.lsn
   }
 
   memoryUsed(): number {
     return this.env.memoryUsed()
+  }
+
+  // Start and stop -----------------------------------------------------------------------------------------------------------------
+
+  /** Throws StockdError if the node cannot serve; then nothing is left open. */
+  async start(): Promise<void> {
+    const { values } = this.options
+    if (isOpenToOthers(values.bind) && values.requirepass === '' && values['protected-mode']) {
+      throw new StockdError(
+        'BAD_OPTION',
+        `bind ${values.bind.join(' ')} lets other machines in and there is no password: set STOCKD_REQUIREPASS, or --protected-mode no ` +
+          'where the network itself keeps strangers out',
+      )
+    }
+    this.#warnOfFewDescriptors()
+    this.phase = 'loading'
+    try {
+      await this.#load()
+      await this.#listener.open({ bind: values.bind, port: values.port, backlog: values['tcp-backlog'] })
+    } catch (error) {
+      this.phase = 'stopped'
+      await this.log?.close(false)
+      throw error
+    }
+    this.phase = 'serving'
+    this.#stopBeat = this.env.every(BEAT_MS, () => this.#beat())
+  }
+
+  /** Answers what was taken, makes the log durable, closes. Safe to call again: the first call counts. */
+  async stop(request: ShutdownRequest = { nosave: false, force: false, now: false }): Promise<void> {
+    if (this.phase === 'stopping' || this.phase === 'stopped') return
+    this.phase = 'stopping'
+    this.#listener.close()
+    for (const session of this.sessions.values()) session.transport.pause()
+    const deadline = this.clock.now() + this.options.values['shutdown-timeout'] * 1000
+    this.unpause()
+    if (!request.now) await this.#until(() => this.turn.isQuiet, deadline)
+    await this.log?.close(!request.nosave)
+    for (const session of this.sessions.values()) this.turn.close(session)
+    if (!request.now) await this.#until(() => this.sessions.size === 0, deadline)
+    for (const session of this.sessions.values()) session.transport.destroy()
+    this.#stopBeat?.()
+    this.phase = 'stopped'
+  }
+
+  /** SHUTDOWN: the node stops after this turn. @returns false if it is refused: the log cannot be made durable, and no `force`. */
+  shutdown(request: ShutdownRequest): boolean {
+    if (!request.force && !request.nosave && this.log !== null && this.log.refusal() !== null) return false
+    this.env.endOfTurn(() => this.onShutdown(request))
+    return true
+  }
+
+  /** SHUTDOWN ABORT; @returns false: a shutdown that was accepted has begun. */
+  abortShutdown(): boolean {
+    return false
+  }
+
+  async #load(): Promise<void> {
+    const { values } = this.options
+    if (this.#openLog === null || !values.appendonly) return
+    const log = await this.#openLog({
+      options: this.options,
+      env: this.env,
+      engine: this.engine,
+      acked: () => this.turn.acked(),
+      failed: (from, to, message) => this.turn.failed(from, to, message),
+      fatal: (error) => this.onFatal(error),
+    })
+    this.log = log
+    this.turn.log = log
+    this.turn.isStrict = values.appendfsync === 'always'
+    // Open holds get their grace, and the log the record of it, before anybody can ask.
+    const now = this.clock.now()
+    this.turn.begin()
+    this.engine.recovered(now)
+    this.turn.end()
+  }
+
+  async #until(isDone: () => boolean, deadline: number): Promise<void> {
+    while (!isDone() && this.clock.now() < deadline) await new Promise<void>((resolve) => this.env.endOfTurn(resolve))
+  }
+
+  #warnOfFewDescriptors(): void {
+    const limit = descriptorLimit()
+    const wanted = this.options.values.maxclients + RESERVED_CLIENTS
+    if (limit < wanted) {
+      this.env.say('warning', `this process may open ${limit} files, fewer than maxclients needs: clients beyond that wait; see ulimit -n`, { wanted })
+    }
+  }
+
+  // Sessions -----------------------------------------------------------------------------------------------------------------------
+
+  #accept(socket: Socket): void {
+    const { values } = this.options
+    this.stats.connectionsReceived++
+    if (this.phase !== 'serving') {
+      socket.destroy()
+      return
+    }
+    const transport = new SocketTransport(socket, this.#readMode, (accepted) => {
+      const session = this.open(accepted)
+      return {
+        received: (input, start, end) => this.turn.receive(session, input, start, end),
+        ended: () => this.turn.ended(session),
+        drained: () => this.turn.drained(session),
+        closed: () => this.closed(session),
+      }
+    })
+    const refusal = this.#refusal(transport)
+    if (refusal !== null) {
+      this.stats.connectionsRejected++
+      transport.write(Buffer.from(`-${refusal}\r\n`))
+      transport.end()
+      return
+    }
+    transport.open(values['tcp-keepalive'])
+  }
+
+  /** Why this client is not let in, as Redis says it; null: it is. It is counted already. */
+  #refusal(transport: SocketTransport): string | null {
+    const { values } = this.options
+    const room = transport.isLoopback ? values.maxclients : Math.max(1, values.maxclients - RESERVED_CLIENTS)
+    if (this.sessions.size > room) return 'ERR max number of clients reached'
+    if (values['protected-mode'] && values.requirepass === '' && !transport.isLoopback) return PROTECTED_TEXT
+    return null
+  }
+
+  /** A session on any transport: the listener's, a test's, a simulation's. */
+  open(transport: Session['transport']): Session {
+    const { values } = this.options
+    const parser = new RequestParser(this.#request)
+    parser.bulkBytesMax = values['proto-max-bulk-len']
+    const session = new Session({ id: this.#nextId++, transport, now: this.clock.now(), isAuthenticated: values.requirepass === '', parser })
+    this.sessions.set(session.id, session)
+    if (this.sessions.size > this.stats.peakClients) this.stats.peakClients = this.sessions.size
+    return session
+  }
+
+  closed(session: Session): void {
+    this.sessions.delete(session.id)
+    this.turn.closed(session)
+  }
+
+  // What commands ask for ----------------------------------------------------------------------------------------------------------
+
+  /** CLIENT PAUSE. A longer or stricter pause that is in force stays, as in Redis. */
+  pause({ until, onlyWrites }: Pause): void {
+    const old = this.paused
+    this.paused = old === null ? { until, onlyWrites } : { until: Math.max(until, old.until), onlyWrites: onlyWrites && old.onlyWrites }
+    this.#dispatcher.gate.pause = this.paused.onlyWrites ? 'writes' : 'all'
+  }
+
+  unpause(): void {
+    if (this.paused === null) return
+    this.paused = null
+    this.#dispatcher.gate.pause = 'none'
+    this.turn.checkParked()
+  }
+
+  /** The command being run answers later; the session runs nothing else until then. */
+  park(session: Session, parked: Parked): void {
+    this.turn.park(session, parked)
+  }
+
+  /**
+   * CLIENT UNBLOCK: the parked request answers now, with this error, or (null) as if its time had run out.
+   * @returns false if the session has none.
+   */
+  unpark(session: Session, error: string | null = null): boolean {
+    return session.parked?.isBlocking === true && this.turn.unpark(session, error)
+  }
+
+  /** BGREWRITEAOF. */
+  compact(): CompactionStart {
+    return this.log === null ? 'no_log' : this.log.compact()
+  }
+
+  // Time goes on -------------------------------------------------------------------------------------------------------------------
+
+  #beat(): void {
+    const now = this.clock.now()
+    this.#beats++
+    this.log?.tick(now)
+    if (this.paused !== null && this.paused.until <= now) this.unpause()
+    this.turn.beat()
+    if (this.#beats % BEATS_PER_SAMPLE === 0) this.#sampleMemory()
+    if (this.#beats % BEATS_PER_ROUND === 0) {
+      this.#sampleRates(now)
+      this.#lookAfterSessions(now)
+    }
+  }
+
+  #sampleMemory(): void {
+    const used = this.env.memoryUsed()
+    if (used > this.stats.peakMemory) this.stats.peakMemory = used
+    const { maxmemory } = this.options.values
+    this.engine.outOfMemory = maxmemory > 0 && used > maxmemory
+  }
+
+  #sampleRates(now: number): void {
+    const { stats } = this
+    const last = this.#sampled
+    const seconds = Math.max(0.001, (now - last.at) / 1000)
+    if (last.at > 0) {
+      stats.instantOps = Math.max(0, Math.round((stats.commandsProcessed - last.commands) / seconds))
+      stats.instantInputBytes = Math.max(0, (stats.netInputBytes - last.input) / seconds)
+      stats.instantOutputBytes = Math.max(0, (stats.netOutputBytes - last.output) / seconds)
+    }
+    this.#sampled = { commands: stats.commandsProcessed, input: stats.netInputBytes, output: stats.netOutputBytes, at: now }
+  }
+
+  /** Closes sessions that are idle, stuck in half a request, unauthenticated for too long, or that hold too much input. */
+  #lookAfterSessions(now: number): void {
+    const { values } = this.options
+    const idleMs = values.timeout * 1000
+    let input = 0
+    let largest: Session | null = null
+    for (const session of this.sessions.values()) {
+      const queued = session.inputQueued
+      input += queued
+      if (largest === null || queued > largest.inputQueued) largest = session
+      if (session.isClosing) {
+        const since = this.#closingSince.get(session) ?? now
+        this.#closingSince.set(session, since)
+        if (now - since >= CLOSING_MS_MAX) session.transport.destroy()
+      } else if (!session.isAuthenticated && now - session.createdAt >= UNAUTHENTICATED_MS_MAX) this.#timeOut(session, 'did not authenticate')
+      else if (idleMs > 0 && session.parked === null && now - session.lastInteraction >= idleMs) this.#timeOut(session, 'was idle')
+      else if (this.#isStuck(session, now)) this.#timeOut(session, 'sent half a request and no more')
+    }
+    const limit = INPUT_SHARE * (values.maxmemory > 0 ? values.maxmemory : totalmem())
+    if (input > limit && largest !== null) {
+      this.stats.queryLimitClosed++
+      this.env.say('warning', 'closed the client with the largest unfinished request: all of them together take too much memory', {
+        id: largest.id,
+        addr: largest.addr,
+        bytes: largest.inputQueued,
+        all: input,
+      })
+      largest.transport.destroy()
+    }
+  }
+
+  /** Half a request, old, and it does not get on. */
+  #isStuck(session: Session, now: number): boolean {
+    const since = session.parser.partialSince
+    if (since === 0 || session.isReadingPaused) return false
+    let seen = this.#progress.get(session)
+    if (seen === undefined || seen.since !== since) this.#progress.set(session, (seen = { since, at: since, bytes: 0 }))
+    const bytes = session.inputQueued
+    if (bytes - seen.bytes >= PARTIAL_PROGRESS_BYTES) {
+      seen.at = now
+      seen.bytes = bytes
+    }
+    return now - seen.at >= PARTIAL_MS_MAX
+  }
+
+  #timeOut(session: Session, why: string): void {
+    this.stats.timeoutClosed++
+    this.env.say('verbose', `closed a client that ${why}`, { id: session.id, addr: session.addr })
+    session.transport.destroy()
+  }
+
+  // Options ------------------------------------------------------------------------------------------------------------------------
+
+  /** Takes the options over into the places that the hot path reads, now and whenever CONFIG SET changes them. */
+  #follow(): void {
+    const { options, turn, engine } = this
+    const gate = this.#dispatcher.gate
+    const { values } = options
+    gate.debug = values['enable-debug-command']
+    const apply = (): void => {
+      gate.slowMicros = values['slowlog-log-slower-than'] < 0 ? Infinity : values['slowlog-log-slower-than']
+      gate.slowlogLength = values['slowlog-max-len']
+      gate.spikeMicros = values['latency-monitor-threshold'] === 0 ? Infinity : values['latency-monitor-threshold'] * 1000
+      gate.isTracking = values['latency-tracking']
+      turn.outputBytesMax = values['client-output-buffer-limit'].normal.hardBytes
+      turn.inputBytesMax = values['client-query-buffer-limit'] + values['proto-max-bulk-len']
+      engine.options.orderRetentionMs = values['order-retention']
+      engine.options.returnWindowMs = values['return-window']
+      engine.options.restartGraceMs = values['restart-grace']
+    }
+    apply()
+    options.whenChanged('slowlog-log-slower-than', apply)
+    options.whenChanged('slowlog-max-len', (length) => {
+      apply()
+      const { entries } = this.stats.slowlog
+      if (entries.length > length) entries.length = length
+    })
+    options.whenChanged('latency-monitor-threshold', apply)
+    options.whenChanged('latency-tracking', apply)
+    options.whenChanged('client-output-buffer-limit', apply)
+    options.whenChanged('client-query-buffer-limit', apply)
+    options.whenChanged('order-retention', apply)
+    options.whenChanged('return-window', apply)
+    options.whenChanged('restart-grace', apply)
+    options.whenChanged('maxmemory', () => this.#sampleMemory())
+    options.whenChanged('proto-max-bulk-len', (bytes) => {
+      apply()
+      for (const session of this.sessions.values()) session.parser.bulkBytesMax = bytes
+    })
+    options.whenChanged('maxclients', (clients) =>
+      clients + RESERVED_CLIENTS > descriptorLimit()
+        ? `The operating system is not able to handle the specified number of clients, try with ${Math.max(1, descriptorLimit() - RESERVED_CLIENTS)}`
+        : null,
+    )
+    options.whenChanged('appendfsync', (policy) => {
+      this.log?.setPolicy(policy)
+      turn.isStrict = this.log !== null && policy === 'always'
+    })
+  }
+}
+
+/** How many files this process may open; Infinity where the system does not say. */
+function descriptorLimit(): number {
+  try {
+    const line = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'))
+    return line === null || line[1] === 'unlimited' ? Infinity : Number(line[1])
+  } catch {
+    return Infinity
   }
 }

@@ -4,7 +4,7 @@
 // PAUSE) no later request of the session runs; while replies wait for the log, later ones queue up behind them.
 //
 // Unusual: a session owns no reply buffer. Its replies are written into the turn's buffer, and only what cannot leave at the end of the
-// turn is copied into `held`. Input is parsed where it was read; only an unfinished command is copied into `input`.
+// turn is copied into `held`. Input is parsed where it was read; only an unfinished request is copied, by the parser.
 
 import type { Lsn, Millis } from '../base/brand.ts'
 import type { Call, Client } from '../engine/call.ts'
@@ -18,29 +18,38 @@ export type ReplyMode = 'on' | 'off' | 'skip-next' | 'skip'
 
 /** A request that answers later. Until then the session runs nothing else; reading goes on up to a limit. */
 export interface Parked {
-  /** When it answers at the latest; Infinity: only when it is ready. */
+  /** The instant at which it answers at the latest; Infinity: only when it is ready. */
   readonly deadline: number
-  /** Asked whenever the log got further, and ten times a second. */
+  /** Asked whenever the log got further, and with every beat of the node's timer. */
   isReady(): boolean
-  /** Writes the reply; `Nothing` for a request that is run again from its start. */
+  /** CLIENT UNBLOCK reaches it: a command that waits by its nature, not one that CLIENT PAUSE or a wrong password has put off. */
+  readonly isBlocking?: boolean
+  /** Writes the reply. Runs inside a turn. */
   answer(reply: Reply, timedOut: boolean): void
 }
 
 /** Reply bytes that cannot leave yet. */
 export interface Held {
-  readonly need: Lsn
+  /** They leave when the log has acked this. */
+  need: Lsn
   bytes: Buffer
   /** Pairs [from, to) within `bytes` of the replies that depend on the log: they become the error if the log fails. */
-  readonly marks: Int32Array | null
+  marks: Int32Array | null
 }
 
-const NO_BYTES = Buffer.alloc(0)
+export interface SessionParts {
+  readonly id: number
+  readonly transport: Transport
+  readonly now: Millis
+  readonly isAuthenticated: boolean
+  readonly parser: RequestParser
+}
 
 export class Session implements Client {
   readonly id: number
   readonly transport: Transport
   readonly createdAt: Millis
-  readonly parser = new RequestParser()
+  readonly parser: RequestParser
 
   /** Index of the selected database. */
   database = 0
@@ -50,7 +59,6 @@ export class Session implements Client {
   libName = ''
   libVersion = ''
   user = 'default'
-  isAuthenticated: boolean
   failedAuths = 0
   noEvict = false
   noTouch = false
@@ -69,29 +77,36 @@ export class Session implements Client {
   /** No further command runs; the connection closes when its replies have left (QUIT, CLIENT KILL of oneself, protocol errors). */
   isClosing = false
   isClosed = false
+  /** The peer sends no more. */
+  hasEnded = false
 
-  /** Input that was read and not yet run is input[inputStart..inputEnd). */
-  input: Buffer = NO_BYTES
-  inputStart = 0
-  inputEnd = 0
-  /** Since when `input` has held a part of a command that does not get on; 0: it holds none. */
-  partialSince = 0
-  partialBytes = 0
   isReadingPaused = false
-  /** It has whole commands left for the next turn. */
+  /** It has input left for the next turn. */
   isReady = false
 
+  /** The request that answers later, if there is one. */
   parked: Parked | null = null
   /** Oldest first. */
   readonly held: Held[] = []
   heldBytes = 0
 
-  constructor(id: number, transport: Transport, now: Millis, isAuthenticated: boolean) {
+  constructor({ id, transport, now, isAuthenticated, parser }: SessionParts) {
     this.id = id
     this.transport = transport
     this.createdAt = now
     this.lastInteraction = now
-    this.isAuthenticated = isAuthenticated
+    this.parser = parser
+    parser.authenticated = isAuthenticated
+  }
+
+  /** Before AUTH the parser takes small requests only: there is one flag for both. */
+  get isAuthenticated(): boolean {
+    return this.parser.authenticated
+  }
+
+  set isAuthenticated(is: boolean) {
+    this.parser.authenticated = is
+    if (is) this.failedAuths = 0
   }
 
   get addr(): string {
@@ -113,13 +128,13 @@ export class Session implements Client {
 
   /** Bytes of requests that wait (`qbuf=`). */
   get inputQueued(): number {
-    return this.inputEnd - this.inputStart
+    return this.parser.pendingBytes
   }
 
   /** Closes the connection: at once, or, if this session is the one that asked, after its reply. */
   kill(asker: Session | null = null): void {
-    if (asker === this) this.isClosing = true
-    else this.transport.destroy()
+    this.isClosing = true
+    if (asker !== this) this.transport.destroy()
   }
 
   /** RESET: everything that commands have set goes back to what it was after connecting. */

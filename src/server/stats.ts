@@ -1,29 +1,57 @@
 // What a node counts about itself: INFO stats, commandstats and errorstats read it, CONFIG RESETSTAT sets it back.
 //
-// The hot path only adds to fields of fixed shape. `usec` of commands flagged fast is sampled (see dispatch.ts); of all others exact.
+// The hot path only adds to fields of fixed shape. The time of cheap commands is sampled: a clock read costs as much as
+// a tenth of a GET. Commands that may take long are timed each (see dispatch.ts).
 
 import type { CommandSpec } from '../engine/command.ts'
+import { Histogram } from './histogram.ts'
 import { Latency } from './latency.ts'
 import { Slowlog } from './slowlog.ts'
 
 /** How many kinds of error replies are told apart; a client could make up more. */
 const ERROR_KINDS_MAX = 128
 
+/** Of every so many calls of a cheap command one is timed; of all others each. A power of two. */
+export const TIMED_ONE_IN = 64
+
 export class CommandStats {
   /** Lower case, a subcommand as `client|setname`. */
   readonly fullName: string
   readonly spec: CommandSpec
   calls = 0
-  /** Microseconds in `run`. */
-  usec = 0
   /** Refused before it ran. */
   rejected = 0
   /** Ran and answered an error. */
   failed = 0
+  /** How many calls were timed, and the microseconds that they took together. */
+  timed = 0
+  timedMicros = 0
+  histogram: Histogram | null = null
 
   constructor(spec: CommandSpec, fullName: string) {
     this.spec = spec
     this.fullName = fullName
+  }
+
+  /** Microseconds of all calls: measured if each was timed, else estimated from those that were. */
+  get usec(): number {
+    if (this.timed === this.calls) return Math.round(this.timedMicros)
+    return this.timed === 0 ? 0 : Math.round((this.timedMicros / this.timed) * this.calls)
+  }
+
+  addTime(micros: number, isTracked: boolean): void {
+    this.timed++
+    this.timedMicros += micros
+    if (isTracked) (this.histogram ??= new Histogram()).add(micros)
+  }
+
+  reset(): void {
+    this.calls = 0
+    this.rejected = 0
+    this.failed = 0
+    this.timed = 0
+    this.timedMicros = 0
+    this.histogram = null
   }
 }
 
@@ -68,12 +96,7 @@ export class Stats {
 
   /** CONFIG RESETSTAT. */
   reset(): void {
-    for (const command of this.commands) {
-      command.calls = 0
-      command.usec = 0
-      command.rejected = 0
-      command.failed = 0
-    }
+    for (const command of this.commands) command.reset()
     this.errors.clear()
     this.connectionsReceived = 0
     this.connectionsRejected = 0

@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// Starts a node: the sources in a checkout, the built files in an installed package.
+
+import { existsSync } from 'node:fs'
+
+var wanted = 24
+if (Number(process.versions.node.split('.')[0]) < wanted) {
+  console.error('stockd needs Node.js ' + wanted + ' or newer, this is ' + process.version + '. In a checkout, `npm start` and `npx stockd` bring their own.')
+  process.exit(1)
+}
+
+var source = new URL('../src/cli/stockd.ts', import.meta.url)
+var built = new URL('../dist/src/cli/stockd.js', import.meta.url)
+import(existsSync(source) ? source.href : built.href).then(function (cli) {
+  return cli.main(process.argv.slice(2))
+})

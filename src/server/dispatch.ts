@@ -1,0 +1,201 @@
+// From a request to its command: which one, may it run, run it, count it. One request at a time, in place, nothing allocated.
+//
+// The checks come in redis-server's order and with its texts: unknown command or subcommand, arity, protected, NOAUTH, OOM, MISCONF,
+// LOADING, CLIENT PAUSE.
+//
+// Time is read only where it can matter. A command that is flagged fast or is O(1) costs less than looking at the clock twice is worth:
+// one in 64 of its calls is timed, and `usec` is estimated from those. Every other command is timed each time, and so is every command
+// while SLOWLOG asks for less than a millisecond or LATENCY is on.
+
+import { Call } from '../engine/call.ts'
+import type { CommandSpec, CommandTable } from '../engine/command.ts'
+import { AUTHENTICATION_REQUIRED, LOADING, OUT_OF_MEMORY, unknownCommand, unknownSubcommand, wrongArity } from '../resp/errors.ts'
+import type { Reply } from '../resp/reply.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Session } from './session.ts'
+import { CommandStats, TIMED_ONE_IN } from './stats.ts'
+import type { Stats } from './stats.ts'
+
+/** What `run` did with a request. */
+export type Ran = typeof ANSWERED | typeof POSTPONED | typeof UNKNOWN
+/** It was answered, or parked itself to be answered later. */
+export const ANSWERED = 1
+/** CLIENT PAUSE: it must run again later, nothing has happened. */
+export const POSTPONED = 0
+/** No such command; the error is answered. */
+export const UNKNOWN = 2
+
+const WRITE = 1
+const DENY_OOM = 2
+const NO_AUTH = 4
+const WHILE_LOADING = 8
+const PAUSED_WITH_WRITES = 16
+const CHEAP = 32
+/** It looks at stock or orders. */
+export const STOCK = 64
+/** It reads what no key of its says: KEYS, SCAN, DBSIZE ... */
+export const READS_ALL = 128
+const SKIP_SLOWLOG = 256
+const PROTECTED = 512
+
+/** A spec with what the hot path asks of it, in one shape. */
+class Command {
+  readonly spec: CommandSpec
+  readonly run: (call: Call) => void
+  readonly arity: number
+  readonly bits: number
+  readonly stats: CommandStats
+
+  constructor(spec: CommandSpec, stats: CommandStats) {
+    this.spec = spec
+    this.run = spec.run
+    this.arity = spec.arity
+    this.stats = stats
+    const has = (flag: CommandSpec['flags'][number], bit: number): number => (spec.flags.includes(flag) ? bit : 0)
+    const isCheap = spec.flags.includes('fast') || /^O\(1\)/.test(spec.complexity)
+    const readsAll = spec.flags.includes('readonly') && spec.keys.first === 0 && spec.group !== 'connection'
+    this.bits =
+      has('write', WRITE | PAUSED_WITH_WRITES) |
+      has('may_replicate', PAUSED_WITH_WRITES) |
+      has('denyoom', DENY_OOM) |
+      has('no_auth', NO_AUTH) |
+      has('loading', WHILE_LOADING) |
+      has('skip_slowlog', SKIP_SLOWLOG) |
+      has('protected', PROTECTED) |
+      (isCheap ? CHEAP : 0) |
+      (spec.group === 'stock' ? STOCK : 0) |
+      (readsAll ? READS_ALL : 0)
+  }
+}
+
+/** What the checks look at; the node keeps it up to date. */
+export interface Gate {
+  isLoading: boolean
+  /** MISCONF text that write commands get; null: the log takes records. */
+  refusal: string | null
+  /** CLIENT PAUSE. */
+  pause: 'none' | 'writes' | 'all'
+  /** Who may use DEBUG. */
+  debug: 'no' | 'local' | 'yes'
+  /** SLOWLOG takes commands of at least so many microseconds; Infinity: none. */
+  slowMicros: number
+  slowlogLength: number
+  /** LATENCY takes commands of at least so many microseconds; Infinity: none. */
+  spikeMicros: number
+  isTracking: boolean
+}
+
+export class Dispatcher {
+  readonly gate: Gate = {
+    isLoading: false,
+    refusal: null,
+    pause: 'none',
+    debug: 'no',
+    slowMicros: 10_000,
+    slowlogLength: 128,
+    spikeMicros: Infinity,
+    isTracking: true,
+  }
+  /** Of the command that `run` has just run: STOCK, READS_ALL ...; 0 if it was refused. */
+  bits = 0
+  readonly #call: Call
+  readonly #reply: Reply
+  readonly #clock: Clock
+  readonly #stats: Stats
+  readonly #table: CommandTable
+  readonly #commands = new Map<CommandSpec, Command>()
+  #command: Command | null = null
+
+  constructor({ call, table, stats, clock }: { call: Call; table: CommandTable; stats: Stats; clock: Clock }) {
+    this.#call = call
+    this.#reply = call.reply
+    this.#clock = clock
+    this.#stats = stats
+    this.#table = table
+    this.#add(table.specs, '')
+  }
+
+  /** Runs `call.request` for this session. */
+  run(session: Session): Ran {
+    const call = this.#call
+    const request = call.request
+    const reply = this.#reply
+    const gate = this.gate
+    const spec = this.#table.resolve(request)
+    if (spec === null) {
+      this.#refuse(unknownCommand(request), null)
+      return UNKNOWN
+    }
+    let command = this.#command
+    if (command === null || command.spec !== spec) this.#command = command = this.#commands.get(spec)!
+    const { arity, bits, stats } = command
+    if (spec.subcommands !== undefined && request.argc >= 2) return this.#refuse(unknownSubcommand(request, spec.name), command)
+    if (arity >= 0 ? request.argc !== arity : request.argc < -arity) return this.#refuse(wrongArity(stats.fullName), command)
+    if ((bits & PROTECTED) !== 0 && !this.#isProtectedAllowed(session)) return this.#refuse(protectedText(spec.name), command)
+    if (!session.isAuthenticated && (bits & NO_AUTH) === 0) return this.#refuse(AUTHENTICATION_REQUIRED, command)
+    if (call.engine.outOfMemory && (bits & DENY_OOM) !== 0) return this.#refuse(OUT_OF_MEMORY, command)
+    if (gate.refusal !== null && (bits & WRITE) !== 0) return this.#refuse(gate.refusal, command)
+    if (gate.isLoading && (bits & WHILE_LOADING) === 0) return this.#refuse(LOADING, command)
+    if (gate.pause !== 'none' && (gate.pause === 'all' || (bits & PAUSED_WITH_WRITES) !== 0)) return POSTPONED
+
+    this.bits = bits
+    call.spec = spec
+    session.lastCommand = spec
+    const calls = stats.calls++
+    if ((bits & CHEAP) !== 0 && (calls & (TIMED_ONE_IN - 1)) !== 0 && gate.slowMicros >= 1000 && gate.spikeMicros === Infinity) {
+      command.run(call)
+    } else {
+      const began = this.#clock.micros()
+      command.run(call)
+      this.#timed(session, command, this.#clock.micros() - began)
+    }
+    if (reply.errors !== 0) {
+      stats.failed++
+      this.#stats.countError(reply.lastError)
+      reply.errors = 0
+    }
+    return ANSWERED
+  }
+
+  /** A line of CommandStats for every command and subcommand. */
+  #add(specs: readonly CommandSpec[], container: string): void {
+    for (const spec of specs) {
+      const name = container + spec.name.toLowerCase()
+      const stats = new CommandStats(spec, name)
+      this.#stats.commands.push(stats)
+      this.#commands.set(spec, new Command(spec, stats))
+      if (spec.subcommands !== undefined) this.#add(spec.subcommands, `${name}|`)
+    }
+  }
+
+  #refuse(text: string, command: Command | null): Ran {
+    const reply = this.#reply
+    reply.error(text)
+    reply.errors = 0
+    this.#stats.countError(text)
+    if (command !== null) command.stats.rejected++
+    this.bits = 0
+    return ANSWERED
+  }
+
+  #timed(session: Session, command: Command, micros: number): void {
+    const gate = this.gate
+    command.stats.addTime(micros, gate.isTracking)
+    if (micros >= gate.slowMicros && (command.bits & SKIP_SLOWLOG) === 0) {
+      const seconds = Math.floor(this.#call.now / 1000)
+      this.#stats.slowlog.add(this.#call.request, seconds, Math.round(micros), session.addr, session.name, gate.slowlogLength)
+    }
+    if (micros >= gate.spikeMicros) {
+      const name = command.spec.flags.includes('fast') ? 'fast-command' : 'command'
+      this.#stats.latency.add(name, Math.floor(this.#call.now / 1000), Math.round(micros / 1000))
+    }
+  }
+
+  #isProtectedAllowed(session: Session): boolean {
+    return this.gate.debug === 'yes' || (this.gate.debug === 'local' && session.transport.isLoopback)
+  }
+}
+
+const protectedText = (name: string): string =>
+  `ERR ${name} command not allowed. If the enable-${name.toLowerCase()}-command option is set to "local", you can run it from a local ` +
+  `connection, otherwise you need to set this option in the configuration file, and then restart the server.`

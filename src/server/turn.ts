@@ -1,0 +1,650 @@
+// One turn: everything that happens between two visits to the event loop, for all sessions together.
+//
+//   begin      the clock is read once; due holds expire and due keys go
+//   receive    requests run in place; replies collect in one buffer, records in the engine's journal
+//   end        records -> log.append -> log.write -> replies, one write per session
+//
+// What stays true: no reply leaves before the log has taken its records as the policy wants it; `end` is the one place that knows this
+// order. Replies of a session leave in the order of its requests. If the log fails, whoever wrote gets the failure instead of the
+// reply, and under `always` so does whoever saw what was written.
+//
+// Unusual: this file knows no socket, no timer and no disk. A simulation drives it with arrays.
+
+import type { Lsn, Millis } from '../base/brand.ts'
+import { hashBytes } from '../base/hash.ts'
+import { UNAUTHENTICATED_QUERY_BYTES_MAX } from '../base/limits.ts'
+import type { Call } from '../engine/call.ts'
+import type { Engine } from '../engine/engine.ts'
+import { BROKEN, REQUEST } from '../resp/parser.ts'
+import type { Reply } from '../resp/reply.ts'
+import { Request } from '../resp/request.ts'
+import { ANSWERED, POSTPONED, READS_ALL, STOCK } from './dispatch.ts'
+import type { Dispatcher } from './dispatch.ts'
+import type { Env } from './env.ts'
+import { isForeign, isForeignWord } from './foreign.ts'
+import type { Held, Parked, Session } from './session.ts'
+import type { Stats } from './stats.ts'
+
+/** The log, as a turn sees it. */
+export interface TurnLog {
+  readonly last: Lsn
+  /** Replies that depend on records up to here may leave. */
+  readonly acked: Lsn
+  append(bytes: Buffer, length: number, records: number, now: Millis): Lsn
+  /** Writes what was appended; may call `onFailed` before it returns. */
+  write(): void
+  refusal(): string | null
+}
+
+/** Requests of one session per turn: one that floods must not keep the others waiting. */
+const REQUESTS_PER_TURN = 1000
+/** Replies that have not left: above this a session runs nothing more and is not read from. */
+export const OUTPUT_PAUSE_BYTES = 1024 * 1024
+/** Input of a session that may not run now (parked, or its replies do not leave): above this it is not read from. */
+const INPUT_PAUSE_BYTES = 1024 * 1024
+/** A reply buffer up to this size is used again; what a huge reply has grown is given back. */
+const REPLY_KEPT_BYTES = 4 * 1024 * 1024
+const REPLY_BYTES_AT_FIRST = 64 * 1024
+/** A key that was written lately is remembered in one of so many places, by its hash. */
+const DIRTY_PLACES = 65536
+
+/** How often the log tells of connections that do not speak RESP. */
+const FOREIGN_SAID_MS = 60_000
+
+const STAR = 42
+const NONE = 0 as Lsn
+
+/** What one session got in one turn: reply.buffer[start..end). */
+class Run {
+  session: Session | null = null
+  start = 0
+  end = 0
+  /** The replies may leave when the log has acked this. */
+  need: Lsn = NONE
+  /** Its marks are marks[marksFrom..marksTo). */
+  marksFrom = 0
+  marksTo = 0
+}
+
+/** The records from..to are not where the policy wants them, and may never be. */
+interface Failure {
+  readonly from: Lsn
+  readonly to: Lsn
+  readonly error: Buffer
+}
+
+export interface TurnParts {
+  readonly engine: Engine
+  readonly log: TurnLog
+  readonly call: Call
+  readonly dispatcher: Dispatcher
+  readonly stats: Stats
+  readonly env: Env
+}
+
+export class Turn {
+  /** Policy `always`: a reply that saw what is not durable yet waits too. */
+  isStrict = false
+  /** Bytes of replies that a session may have waiting before it is closed; 0: no limit. */
+  outputBytesMax = 64 * 1024 * 1024
+  /** Bytes of unfinished requests that a session may have waiting. */
+  inputBytesMax = Infinity
+  readonly #engine: Engine
+  /** The node opens its log after the turn was made. */
+  log: TurnLog
+  readonly #call: Call
+  readonly #reply: Reply
+  readonly #dispatcher: Dispatcher
+  readonly #stats: Stats
+  readonly #env: Env
+  readonly #end = (): void => this.end()
+
+  #isOpen = false
+  #began = 0
+  readonly #runs: Run[] = []
+  #runCount = 0
+  /** Pairs of offsets into the reply buffer: replies that depend on the log. */
+  #marks = new Int32Array(256)
+  #markCount = 0
+  /** The log's last failure, until those records are acked after all. */
+  #failure: Failure | null = null
+
+  /** Sessions with replies that wait for the log. */
+  #holding: Session[] = []
+  /** Sessions that have input left. */
+  #ready: Session[] = []
+  #foreignSaidAt = -Infinity
+  /** Sessions with a parked request. */
+  readonly parked = new Set<Session>()
+  /** Of these, the ones that shall answer now: with an error, or (null) as out of time. */
+  readonly #waking = new Map<Session, string | null>()
+
+  /** Newest LSN of a record about a key, by the key's hash; about stock; about anything. Only in strict turns. */
+  readonly #dirty = new Float64Array(DIRTY_PLACES)
+  #dirtyStock: Lsn = NONE
+  #dirtyAny: Lsn = NONE
+
+  constructor({ engine, log, call, dispatcher, stats, env }: TurnParts) {
+    this.#engine = engine
+    this.log = log
+    this.#call = call
+    this.#reply = call.reply
+    this.#dispatcher = dispatcher
+    this.#stats = stats
+    this.#env = env
+  }
+
+  /** LSN of the last record so far, those of this turn included. */
+  get lsn(): Lsn {
+    return (this.log.last + this.#engine.journal.records) as Lsn
+  }
+
+  /** True if nothing is under way: no turn is open, no request is left over, no reply waits for the log. */
+  get isQuiet(): boolean {
+    return !this.#isOpen && this.#ready.length === 0 && this.#holding.length === 0
+  }
+
+  /** Bytes came: input[start..end). They are valid during the call only; `start` bytes before them are free. */
+  receive(session: Session, input: Buffer, start: number, end: number): void {
+    if (!this.#isOpen) this.begin()
+    session.lastInteraction = this.#engine.now
+    session.inputBytes += end - start
+    this.#stats.netInputBytes += end - start
+    if (session.isClosing) return
+    if (session.commands === 0 && input[start] !== STAR && isForeign(input, start, end)) return this.#foreign(session)
+    const parser = session.parser
+    parser.feed(input, start, end)
+    if (session.parked === null && !session.isReady && !session.isReadingPaused) this.#work(session)
+    parser.keep(this.#engine.now)
+    const pending = parser.pendingBytes
+    if (pending > this.inputBytesMax || (!parser.authenticated && session.inputBytes > UNAUTHENTICATED_QUERY_BYTES_MAX)) this.#tooMuch(session)
+    else if (pending > INPUT_PAUSE_BYTES && (session.isReady || session.parked !== null)) pauseReading(session)
+  }
+
+  /** The peer sends no more: what it has sent is still answered, unless that has to wait for somebody else. */
+  ended(session: Session): void {
+    session.hasEnded = true
+    if (session.parked !== null) session.transport.destroy()
+    else if (!session.isReady) this.close(session)
+  }
+
+  /** Opens a turn, unless one is open. */
+  begin(): void {
+    if (this.#isOpen) return
+    this.#isOpen = true
+    this.#began = this.#env.clock.micros()
+    this.#env.endOfTurn(this.#end)
+    this.#dispatcher.gate.refusal = this.log.refusal()
+    this.#advance(this.#env.clock.now())
+  }
+
+  /** The timer's beat: time goes on although nobody asks. */
+  beat(): void {
+    const now = this.#env.clock.now()
+    if (this.#engine.nextDeadline() <= now && this.log.refusal() === null) this.begin()
+    this.checkParked()
+  }
+
+  /** Ends the turn: the log first, the replies after it. */
+  end(): void {
+    if (this.parked.size > 0) this.#wake()
+    const journal = this.#engine.journal
+    if (journal.records > 0) {
+      this.log.append(journal.buffer, journal.length, journal.records, this.#engine.now)
+      journal.drained()
+      this.log.write()
+    }
+    this.#deliver()
+    this.#isOpen = false
+    this.#stats.turns++
+    const micros = this.#env.clock.micros() - this.#began
+    if (micros > this.#stats.longestTurn) this.#stats.longestTurn = micros
+    if (this.#ready.length > 0 || (this.#engine.nextDeadline() <= this.#engine.now && this.log.refusal() === null)) this.#next()
+  }
+
+  /** The log got further: `always` has fsynced a batch. */
+  acked(): void {
+    const holding = this.#holding
+    let kept = 0
+    for (const session of holding) if (!this.#release(session)) holding[kept++] = session
+    holding.length = kept
+    if (this.parked.size > 0) this.checkParked()
+  }
+
+  /** The log failed with the records from..to: who waits for one of them gets this error instead of the reply. */
+  failed(from: Lsn, to: Lsn, message: string): void {
+    const error = Buffer.from(`-${message}\r\n`, 'latin1')
+    // It stays in force: under `always` a later reader of what is not durable gets it as well.
+    this.#failure = { from: this.#failure === null ? from : (Math.min(this.#failure.from, from) as Lsn), to, error }
+    const holding = this.#holding
+    let kept = 0
+    for (const session of holding) {
+      for (const held of session.held) if (held.need >= from && held.need <= to) this.#fail(session, held, error)
+      if (!this.#release(session)) holding[kept++] = session
+    }
+    holding.length = kept
+  }
+
+  /** The peer has taken what was queued for it. */
+  drained(session: Session): void {
+    if (session.isReadingPaused && session.outputQueued <= OUTPUT_PAUSE_BYTES / 2) this.#goOn(session)
+  }
+
+  /** The connection is gone. */
+  closed(session: Session): void {
+    session.isClosing = true
+    session.isClosed = true
+    session.parked = null
+    session.held.length = 0
+    session.heldBytes = 0
+    this.parked.delete(session)
+    this.#waking.delete(session)
+  }
+
+  /** The request being run answers later. */
+  park(session: Session, parked: Parked): void {
+    session.parked = parked
+    this.parked.add(session)
+  }
+
+  /** Looks for parked requests that are ready or out of time; they are answered at the end of a turn. */
+  checkParked(): void {
+    if (this.parked.size === 0 || this.#isOpen) return
+    const now = this.#env.clock.now()
+    for (const session of this.parked) {
+      const parked = session.parked!
+      if (parked.deadline <= now || parked.isReady()) return this.begin()
+    }
+  }
+
+  /** At the end of this turn the parked request answers as if its time had run out, or with this error. @returns false if there is none. */
+  unpark(session: Session, error: string | null): boolean {
+    if (session.parked === null || this.#waking.has(session)) return false
+    this.#waking.set(session, error)
+    this.begin()
+    return true
+  }
+
+  /** Closes the session when all its replies have left. */
+  close(session: Session): void {
+    session.isClosing = true
+    if (session.held.length === 0 && !this.#hasRun(session)) session.transport.end()
+  }
+
+  /** Answers the parked requests whose time has come. Not while another request runs: each has its own place in the buffer. */
+  #wake(): void {
+    const now = this.#engine.now
+    const reply = this.#reply
+    for (const session of [...this.parked]) {
+      const parked = session.parked!
+      const isReady = parked.isReady()
+      const error = this.#waking.get(session)
+      if (error === undefined && !isReady && parked.deadline > now) continue
+      session.parked = null
+      this.parked.delete(session)
+      const run = this.#open(session)
+      const from = reply.length
+      if (typeof error === 'string') reply.error(error)
+      else parked.answer(reply, !isReady)
+      reply.errors = 0
+      if (session.replyMode !== 'on') silence(session, reply, from)
+      run.end = reply.length
+      if (session.parked === null) this.#goOn(session)
+    }
+    this.#waking.clear()
+  }
+
+  #advance(now: Millis): void {
+    const engine = this.#engine
+    // Expiry is a record: while the log takes none, no hold and no key expires, and the time of judgement is the time of now.
+    if (this.#dispatcher.gate.refusal !== null) {
+      engine.now = now
+      return
+    }
+    const before = engine.journal.total
+    engine.advance(now)
+    if (engine.journal.total !== before) {
+      this.#dirtyStock = this.lsn
+      this.#dirtyAny = this.lsn
+    }
+  }
+
+  /** Opens the next turn, for the sessions that have input left and for what is due. */
+  #next(): void {
+    this.begin()
+    const ready = this.#ready
+    if (ready.length === 0) return
+    this.#ready = []
+    for (const session of ready) {
+      session.isReady = false
+      // Whoever does not take its replies is called by `drained`.
+      if (session.isClosing || session.parked !== null || session.outputQueued > OUTPUT_PAUSE_BYTES) continue
+      this.#work(session)
+      session.parser.keep(this.#engine.now)
+      if (session.isReady) continue
+      if (session.hasEnded) session.isClosing = true
+      else resumeReading(session)
+    }
+  }
+
+  /** The session may run again: in the next turn, in its order among the others. */
+  #goOn(session: Session): void {
+    if (session.isClosed || session.isReady) return
+    session.isReady = true
+    this.#ready.push(session)
+    // An open turn looks at #ready when it ends.
+    if (!this.#isOpen) this.begin()
+  }
+
+  /** Runs the session's requests, as many as there are and may be. */
+  #work(session: Session): void {
+    const call = this.#call
+    const reply = this.#reply
+    const journal = this.#engine.journal
+    const dispatcher = this.#dispatcher
+    const parser = session.parser
+    const run = this.#open(session)
+    const limit = reply.length + OUTPUT_PAUSE_BYTES
+    let commands = 0
+    for (;;) {
+      const outcome = parser.next()
+      if (outcome !== REQUEST) {
+        if (outcome === BROKEN) this.#broken(session)
+        break
+      }
+      if (commands === REQUESTS_PER_TURN || reply.length > limit) {
+        // `next` has consumed this one: it runs now, and the rest in the next turn.
+        this.#later(session)
+      }
+      const request = parser.request
+      call.request = request
+      reply.protocol = session.protocol
+      const from = reply.length
+      const records = journal.total
+      const ran = dispatcher.run(session)
+      if (ran !== ANSWERED) {
+        if (ran === POSTPONED) this.#postpone(session, request)
+        else if (isForeignWord(request)) {
+          reply.length = from
+          this.#foreign(session)
+        }
+        if (ran === POSTPONED || session.isClosing) break
+      }
+      commands++
+      const wrote = journal.total !== records
+      if (wrote) session.lastLsn = this.lsn
+      if (session.replyMode !== 'on') silence(session, reply, from)
+      if (wrote || this.isStrict) this.#mark(session, run, from, wrote)
+      if (session.isReady || session.isClosing || session.parked !== null) break
+    }
+    session.commands += commands
+    this.#stats.commandsProcessed += commands
+    run.end = reply.length
+  }
+
+  /** The session has had its share of this turn. */
+  #later(session: Session): void {
+    session.isReady = true
+    this.#ready.push(session)
+  }
+
+  /** HTTP, TLS ...: closed without an answer, so that no page can read one. */
+  #foreign(session: Session): void {
+    const stats = this.#stats
+    stats.protocolMismatches++
+    session.isClosing = true
+    session.transport.destroy()
+    const now = this.#engine.now
+    if (now - this.#foreignSaidAt < FOREIGN_SAID_MS) return
+    this.#foreignSaidAt = now
+    this.#env.say('warning', 'closed a connection that does not speak RESP (HTTP or TLS on the plain port?); said at most once a minute', {
+      addr: session.addr,
+      total: stats.protocolMismatches,
+    })
+  }
+
+  #tooMuch(session: Session): void {
+    this.#stats.queryLimitClosed++
+    this.#env.say('warning', 'closed a client whose request is too large', { id: session.id, addr: session.addr, bytes: session.parser.pendingBytes })
+    session.isClosing = true
+    session.transport.destroy()
+  }
+
+  #broken(session: Session): void {
+    this.#reply.error(session.parser.error)
+    this.#reply.errors = 0
+    this.#stats.countError(session.parser.error)
+    session.isClosing = true
+  }
+
+  /** CLIENT PAUSE: a copy of the request waits, and everything of the session behind it. */
+  #postpone(session: Session, request: Request): void {
+    const copy = new Request()
+    copy.reserve(request.argc)
+    copy.argc = request.argc
+    const first = request.start[0]
+    copy.bytes = Buffer.from(request.bytes.subarray(first, request.end[request.argc - 1]))
+    for (let i = 0; i < request.argc; i++) {
+      copy.start[i] = request.start[i] - first
+      copy.end[i] = request.end[i] - first
+    }
+    const gate = this.#dispatcher.gate
+    this.park(session, {
+      deadline: Infinity,
+      isReady: () => gate.pause === 'none',
+      answer: () => this.#again(session, copy),
+    })
+  }
+
+  /** Runs a postponed request. */
+  #again(session: Session, request: Request): void {
+    const run = this.#open(session)
+    const from = this.#reply.length
+    const records = this.#engine.journal.total
+    this.#call.request = request
+    if (this.#dispatcher.run(session) === POSTPONED) return this.#postpone(session, request)
+    session.commands++
+    this.#stats.commandsProcessed++
+    const wrote = this.#engine.journal.total !== records
+    if (wrote) session.lastLsn = this.lsn
+    if (wrote || this.isStrict) this.#mark(session, run, from, wrote)
+  }
+
+  /** The run of this session that replies are now written to. */
+  #open(session: Session): Run {
+    const reply = this.#reply
+    reply.protocol = session.protocol
+    this.#call.client = session
+    if (this.#runCount > 0) {
+      const last = this.#runs[this.#runCount - 1]
+      if (last.session === session) return last
+    }
+    if (this.#runCount === this.#runs.length) this.#runs.push(new Run())
+    const run = this.#runs[this.#runCount++]
+    run.session = session
+    run.start = reply.length
+    run.end = reply.length
+    run.need = NONE
+    run.marksFrom = this.#markCount
+    run.marksTo = this.#markCount
+    return run
+  }
+
+  /** The reply that starts at `from` depends on the log: on its own records, or (strict) on what it may have seen. */
+  #mark(session: Session, run: Run, from: number, wrote: boolean): void {
+    const need = this.isStrict ? this.#strictNeed(wrote) : session.lastLsn
+    if (need <= this.log.acked) return
+    if (need > run.need) run.need = need
+    const to = this.#reply.length
+    if (to === from) return
+    if (this.#markCount + 2 > this.#marks.length) {
+      const larger = new Int32Array(this.#marks.length * 2)
+      larger.set(this.#marks)
+      this.#marks = larger
+    }
+    this.#marks[this.#markCount++] = from
+    this.#marks[this.#markCount++] = to
+    run.marksTo = this.#markCount
+  }
+
+  /** Remembers what the command wrote; @returns the newest LSN among the records that it wrote or that its keys depend on. */
+  #strictNeed(wrote: boolean): Lsn {
+    const { request, spec } = this.#call
+    const bits = this.#dispatcher.bits
+    if (bits === 0 || spec === null) return NONE
+    const now = this.lsn
+    let need = wrote ? now : NONE
+    if ((bits & STOCK) !== 0) {
+      if (wrote) this.#dirtyStock = now
+      else need = this.#dirtyStock
+    }
+    if ((bits & READS_ALL) !== 0) need = this.#dirtyAny
+    const { first, last, step } = spec.keys
+    if (first > 0) {
+      const stop = last < 0 ? request.argc + last : Math.min(last, request.argc - 1)
+      for (let i = first; i <= stop; i += step) {
+        const place = hashBytes(request.bytes, request.start[i], request.end[i], 0) & (DIRTY_PLACES - 1)
+        if (wrote) this.#dirty[place] = now
+        else if (this.#dirty[place] > need) need = this.#dirty[place] as Lsn
+      }
+    } else if (wrote && (bits & STOCK) === 0) {
+      // FLUSHALL, SWAPDB: every key is another one now.
+      this.#dirty.fill(now)
+      this.#dirtyStock = now
+    }
+    if (wrote) this.#dirtyAny = now
+    return need
+  }
+
+  /** Sends what may leave, keeps what must wait. */
+  #deliver(): void {
+    const reply = this.#reply
+    const acked = this.log.acked
+    if (this.#failure !== null && this.#failure.to <= acked) this.#failure = null
+    let isBufferFree = true
+    let isAnyClosing = false
+    for (let i = 0; i < this.#runCount; i++) {
+      const run = this.#runs[i]
+      const session = run.session!
+      if (session.isClosed) continue
+      if (session.isClosing) isAnyClosing = true
+      const length = run.end - run.start
+      if (length > 0) {
+        if (run.need <= acked && session.held.length === 0) {
+          if (!this.#send(session, reply.buffer.subarray(run.start, run.end))) isBufferFree = false
+        } else this.#hold(session, run)
+      }
+    }
+    for (let i = 0; i < this.#runCount; i++) {
+      const session = this.#runs[i].session!
+      this.#runs[i].session = null
+      if (isAnyClosing && session.isClosing && !session.isClosed && session.held.length === 0) session.transport.end()
+    }
+    this.#runCount = 0
+    this.#markCount = 0
+    reply.length = 0
+    // A buffer that a socket still reads from belongs to that socket now.
+    if (!isBufferFree || reply.buffer.length > REPLY_KEPT_BYTES) reply.buffer = Buffer.allocUnsafeSlow(REPLY_BYTES_AT_FIRST)
+  }
+
+  /** @returns true if the kernel has all bytes; else their memory must stay. */
+  #send(session: Session, bytes: Buffer): boolean {
+    const { transport } = session
+    session.outputBytes += bytes.length
+    this.#stats.netOutputBytes += bytes.length
+    // Behind a queue the bytes will stay for a while: a copy, so that one slow reader does not keep the whole turn's buffer.
+    if (transport.queued > 0) transport.write(Buffer.from(bytes))
+    else if (transport.write(bytes)) return true
+    this.#limitOutput(session)
+    return false
+  }
+
+  #limitOutput(session: Session): void {
+    const queued = session.outputQueued
+    if (this.outputBytesMax > 0 && queued > this.outputBytesMax) {
+      this.#stats.outputLimitClosed++
+      this.#env.say('warning', 'closed a client that does not read its replies', { id: session.id, addr: session.addr, queued })
+      session.transport.destroy()
+    } else if (queued > OUTPUT_PAUSE_BYTES) pauseReading(session)
+  }
+
+  #hold(session: Session, run: Run): void {
+    const marks = run.marksTo > run.marksFrom ? this.#marks.slice(run.marksFrom, run.marksTo) : null
+    if (marks !== null) for (let i = 0; i < marks.length; i++) marks[i] -= run.start
+    const held: Held = { need: run.need, bytes: Buffer.from(this.#reply.buffer.subarray(run.start, run.end)), marks }
+    session.held.push(held)
+    session.heldBytes += held.bytes.length
+    const failure = this.#failure
+    if (failure !== null && run.need >= failure.from && run.need <= failure.to) this.#fail(session, held, failure.error)
+    const isFirst = session.held.length === 1
+    if (!this.#release(session)) {
+      if (isFirst) this.#holding.push(session)
+      this.#limitOutput(session)
+    }
+  }
+
+  /** The marked replies become the error: whether their records survive is not known. */
+  #fail(session: Session, held: Held, error: Buffer): void {
+    const { bytes, marks } = held
+    const parts: Buffer[] = []
+    let at = 0
+    for (let i = 0; marks !== null && i < marks.length; i += 2) {
+      parts.push(bytes.subarray(at, marks[i]), error)
+      at = marks[i + 1]
+    }
+    parts.push(bytes.subarray(at))
+    session.heldBytes -= bytes.length
+    held.bytes = Buffer.concat(parts)
+    held.marks = null
+    held.need = NONE
+    session.heldBytes += held.bytes.length
+  }
+
+  /** Sends the held replies that may leave now. @returns true if none is left. */
+  #release(session: Session): boolean {
+    const { held } = session
+    const acked = this.log.acked
+    let n = 0
+    while (n < held.length && held[n].need <= acked) n++
+    if (n > 0) {
+      const bytes = n === 1 ? held[0].bytes : Buffer.concat(held.slice(0, n).map((h) => h.bytes))
+      held.splice(0, n)
+      session.heldBytes -= bytes.length
+      if (!session.isClosed) this.#send(session, bytes)
+    }
+    if (held.length > 0) return false
+    if (!session.isClosing) this.drained(session)
+    else if (!session.isClosed && !this.#hasRun(session)) session.transport.end()
+    return true
+  }
+
+  /** True if the open turn has replies for this session. */
+  #hasRun(session: Session): boolean {
+    for (let i = 0; i < this.#runCount; i++) if (this.#runs[i].session === session) return true
+    return false
+  }
+}
+
+function pauseReading(session: Session): void {
+  if (session.isReadingPaused) return
+  session.isReadingPaused = true
+  session.transport.pause()
+}
+
+function resumeReading(session: Session): void {
+  if (!session.isReadingPaused) return
+  session.isReadingPaused = false
+  session.transport.resume()
+}
+
+/** CLIENT REPLY OFF and SKIP: the reply that starts at `from` is dropped. */
+function silence(session: Session, reply: Reply, from: number): void {
+  if (session.replyMode === 'off') reply.length = from
+  else if (session.replyMode === 'skip') {
+    reply.length = from
+    session.replyMode = 'on'
+  } else if (session.replyMode === 'skip-next') {
+    reply.length = from
+    session.replyMode = 'skip'
+  }
+}
