@@ -16,10 +16,10 @@ import type { SpeedResult } from './speed.ts'
 
 const { values: flags } = parseArgs({
   options: {
-    quick: { type: 'boolean', default: false },
-    only: { type: 'string', multiple: true, default: [] },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
+    'quick': { type: 'boolean', default: false },
+    'only': { type: 'string', multiple: true, default: [] },
+    'rounds': { type: 'string' },
+    'seconds': { type: 'string' },
     'redis-twice': { type: 'boolean', default: false },
   },
 })
