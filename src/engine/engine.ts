@@ -52,7 +52,7 @@ export class Engine {
   constructor(options: Partial<EngineOptions> = {}) {
     this.options = { ...ENGINE_DEFAULTS, ...options }
     this.random = new Random(this.options.seed)
-    this.keyspace = new Keyspace(/* ... */)
+    this.keyspace = new Keyspace({ databases: this.options.databases, seed: this.options.seed })
     this.ledger = new Ledger(/* ... */)
   }
 

@@ -1,0 +1,97 @@
+// How commands get at ordinary keys: the row of an argument, and who may not be touched.
+//
+// SKUs are keys too (type `stock`, database 0), but only the ledger changes them: a writer that meets one answers WRONGTYPE and has done
+// nothing, whatever its other keys are. `stock:events` is the node's own name: writers get READONLY.
+
+import { KIND_STOCK, KIND_STRING } from '../../keyspace/row.ts'
+import type { Database } from '../../keyspace/database.ts'
+import { WRONG_TYPE } from '../../resp/errors.ts'
+import type { Request } from '../../resp/request.ts'
+import type { Call } from '../call.ts'
+
+const STOCK_EVENTS = Buffer.from('stock:events', 'latin1')
+export const EVENTS_READ_ONLY = 'READONLY stock:events is written by the node only'
+
+/** The database that the client has selected. */
+export function databaseOf(call: Call): Database {
+  return call.engine.keyspace.databases[call.client.database]
+}
+
+export function hashOf(call: Call, database: Database, i: number): number {
+  const { request } = call
+  return database.hash(request.bytes, request.start[i], request.end[i])
+}
+
+/** The live row of argument i, 0 if there is none. For writers: counts nothing. */
+export function findKey(call: Call, database: Database, i: number, hash: number): number {
+  const { request } = call
+  return database.find(request.bytes, request.start[i], request.end[i], hash)
+}
+
+/** The live row of argument i, 0 if there is none. Counts a hit or a miss, and does not say that the key was used. */
+export function peekKey(call: Call, database: Database, i: number): number {
+  const ref = findKey(call, database, i, hashOf(call, database, i))
+  if (ref === 0) call.engine.keyspace.misses++
+  else call.engine.keyspace.hits++
+  return ref
+}
+
+/** The live row of argument i, 0 if there is none. Counts a hit or a miss; the key was used now. */
+export function readKey(call: Call, database: Database, i: number): number {
+  const ref = peekKey(call, database, i)
+  if (ref !== 0) database.touch(ref)
+  return ref
+}
+
+/** True if the row is a string; else the client has its WRONGTYPE. */
+export function isString(call: Call, database: Database, ref: number): boolean {
+  if (database.kind(ref) === KIND_STRING) return true
+  call.reply.error(WRONG_TYPE)
+  return false
+}
+
+/** True if a writer must leave argument i alone, whose row is `ref`; then the client has its error. */
+export function isForbidden(call: Call, database: Database, i: number, ref: number): boolean {
+  return call.client.database === 0 && isForbiddenInFirst(call, database, i, ref)
+}
+
+/** The same for a key of the database of this number, which may be another one than the client's. */
+export function isForbiddenIn(call: Call, number: number, i: number, ref: number): boolean {
+  return number === 0 && isForbiddenInFirst(call, call.engine.keyspace.databases[0], i, ref)
+}
+
+function isForbiddenInFirst(call: Call, database: Database, i: number, ref: number): boolean {
+  if (ref !== 0 && database.kind(ref) === KIND_STOCK) {
+    call.reply.error(WRONG_TYPE)
+    return true
+  }
+  const { request } = call
+  const start = request.start[i]
+  if (request.end[i] - start !== STOCK_EVENTS.length || !isStockEvents(request.bytes, start)) return false
+  call.reply.error(EVENTS_READ_ONLY)
+  return true
+}
+
+/** The same for every `step`th argument from `first` on. */
+export function anyForbidden(call: Call, database: Database, first: number, step: number): boolean {
+  if (call.client.database !== 0) return false
+  for (let i = first; i < call.request.argc; i += step) {
+    const ref = database.stockKeys === 0 ? 0 : findKey(call, database, i, hashOf(call, database, i))
+    if (isForbidden(call, database, i, ref)) return true
+  }
+  return false
+}
+
+function isStockEvents(bytes: Uint8Array, start: number): boolean {
+  for (let k = 0; k < STOCK_EVENTS.length; k++) if (bytes[start + k] !== STOCK_EVENTS[k]) return false
+  return true
+}
+
+/** True if arguments i and k are the same bytes. */
+export function areSame(request: Request, i: number, k: number): boolean {
+  const length = request.length(i)
+  if (request.length(k) !== length) return false
+  const { bytes, start } = request
+  for (let n = 0; n < length; n++) if (bytes[start[i] + n] !== bytes[start[k] + n]) return false
+  return true
+}

@@ -1,0 +1,172 @@
+// Which keys are there: KEYS, SCAN, RANDOMKEY.
+//
+// A SCAN cursor is a place in the order of the keys' hashes, so whatever the table does meanwhile, a key that is there all the time comes
+// exactly once.
+
+import { matchesGlob } from '../../keyspace/glob.ts'
+import type { Database } from '../../keyspace/database.ts'
+import { KIND_NAMES } from '../../keyspace/row.ts'
+import { INVALID_CURSOR, SYNTAX } from '../../resp/errors.ts'
+import type { Request } from '../../resp/request.ts'
+import type { Call } from '../call.ts'
+import { type CommandSpec, NO_KEYS } from '../command.ts'
+import { int64Argument } from './instants.ts'
+import { databaseOf } from './key-access.ts'
+
+const COUNT_DEFAULT = 10
+const STAR = 42
+/** Bits of a cursor that mean something: a hash. */
+const CURSOR_BITS = 32
+const UINT64_MAX = 2n ** 64n - 1n
+
+/** Rows that a command has chosen, to be written once their number is known. Shared by all calls; grows, and shrinks when it is huge. */
+class Chosen {
+  rows = new Int32Array(1024)
+  length = 0
+
+  add(ref: number): void {
+    if (this.length === this.rows.length) {
+      const rows = new Int32Array(this.length * 2)
+      rows.set(this.rows)
+      this.rows = rows
+    }
+    this.rows[this.length++] = ref
+  }
+
+  reset(): void {
+    this.length = 0
+    if (this.rows.length > 1024 * 1024) this.rows = new Int32Array(1024)
+  }
+}
+const chosen = new Chosen()
+
+/** Chooses a row if its key is alive, of this kind (-1: any) and matches argument `pattern` (0: all do). */
+function choose(request: Request, database: Database, ref: number, pattern: number, kind: number): void {
+  if (kind !== -1 && database.kind(ref) !== kind) return
+  if (database.isDue(ref)) return
+  if (pattern !== 0) {
+    const { bytes, start, end } = request
+    database.open(ref)
+    if (!matchesGlob(bytes, start[pattern], end[pattern], database.bytes, database.keyStart, database.keyEnd)) return
+  }
+  chosen.add(ref)
+}
+
+function replyChosen(call: Call, database: Database): void {
+  call.reply.array(chosen.length)
+  for (let i = 0; i < chosen.length; i++) {
+    database.open(chosen.rows[i])
+    call.reply.bulk(database.bytes, database.keyStart, database.keyEnd)
+  }
+  chosen.reset()
+}
+
+/** The argument that is the pattern, or 0 if it is a mere `*`. */
+function patternOf(request: Request, i: number): number {
+  return request.length(i) === 1 && request.bytes[request.start[i]] === STAR ? 0 : i
+}
+
+function keys(call: Call): void {
+  const { request } = call
+  const database = databaseOf(call)
+  const pattern = patternOf(request, 1)
+  database.table.forEach((ref) => choose(request, database, ref, pattern, -1))
+  replyChosen(call, database)
+}
+
+/** A cursor as C's strtoul reads it: signs are allowed, nothing is 0, 2^64 is too much. -1: invalid. */
+function parseCursor(request: Request, i: number): number {
+  if (request.length(i) > 40) return -1
+  const parts = /^([+-]?)(\d+)$/.exec(request.latin1(i))
+  if (parts === null) return request.length(i) === 0 ? 0 : -1
+  const n = BigInt(parts[2])
+  if (n > UINT64_MAX) return -1
+  return Number(BigInt.asUintN(CURSOR_BITS, parts[1] === '-' ? -n : n))
+}
+
+function scan(call: Call): void {
+  const { request, reply } = call
+  const cursor = parseCursor(request, 1)
+  if (cursor === -1) return reply.error(INVALID_CURSOR)
+  let count = COUNT_DEFAULT
+  let pattern = 0
+  let kind = -1
+  for (let i = 2; i < request.argc; i += 2) {
+    if (i + 1 === request.argc) return reply.error(SYNTAX)
+    if (request.is(i, 'COUNT')) {
+      const n = int64Argument(call, i + 1)
+      if (n === undefined) return
+      if (n < 1) return reply.error(SYNTAX)
+      count = Number(n)
+    } else if (request.is(i, 'MATCH')) pattern = patternOf(request, i + 1)
+    else if (request.is(i, 'TYPE')) kind = kindNamed(request, i + 1)
+    else return reply.error(SYNTAX)
+  }
+  const database = databaseOf(call)
+  const next = database.table.scan(cursor, count, (ref) => choose(request, database, ref, pattern, kind))
+  reply.array(2)
+  reply.integerBulk(next)
+  replyChosen(call, database)
+}
+
+/** The kind of this name; one that nothing is if there is none. */
+function kindNamed(request: Request, i: number): number {
+  const kind = KIND_NAMES.findIndex((name) => request.is(i, name.toUpperCase()))
+  return kind === -1 ? KIND_NAMES.length : kind
+}
+
+function randomkey(call: Call): void {
+  const { engine, reply } = call
+  const database = databaseOf(call)
+  for (;;) {
+    const ref = database.table.sample(engine.random.uint32())
+    if (ref === 0) return reply.nil()
+    if (!database.isDue(ref)) {
+      database.open(ref)
+      return reply.bulk(database.bytes, database.keyStart, database.keyEnd)
+    }
+    database.expire(ref, database.hashOf(ref))
+  }
+}
+
+export const scanCommands: readonly CommandSpec[] = [
+  {
+    name: 'KEYS',
+    arity: 2,
+    flags: ['readonly'],
+    keys: NO_KEYS,
+    categories: ['keyspace', 'read', 'slow', 'dangerous'],
+    group: 'generic',
+    since: '1.0.0',
+    complexity: 'O(N), N keys of the database',
+    summary: 'All keys that match a pattern. Stops everybody else while it looks: prefer SCAN.',
+    syntax: 'pattern',
+    run: keys,
+  },
+  {
+    name: 'SCAN',
+    arity: -2,
+    flags: ['readonly'],
+    keys: NO_KEYS,
+    categories: ['keyspace', 'read', 'slow'],
+    group: 'generic',
+    since: '2.8.0',
+    complexity: 'O(1) a call, O(N) for all N keys',
+    summary: 'Some of the keys, and the cursor for the next ones; 0 is the end.',
+    syntax: 'cursor [MATCH pattern] [COUNT count] [TYPE type]',
+    run: scan,
+  },
+  {
+    name: 'RANDOMKEY',
+    arity: 1,
+    flags: ['readonly'],
+    keys: NO_KEYS,
+    categories: ['keyspace', 'read', 'slow'],
+    group: 'generic',
+    since: '1.0.0',
+    complexity: 'O(1)',
+    summary: 'Any one of the keys.',
+    syntax: '',
+    run: randomkey,
+  },
+]

@@ -1,0 +1,279 @@
+// The records of ordinary keys: written by commands and by expiry, replayed after a restart, and the state of all databases as such.
+//
+// They are plain Redis commands that say what is true afterwards, with absolute times, behind a SELECT of their database; redis-server
+// loads them. Replaying never decides: a record that contradicts the state is LOG_SEMANTIC.
+//
+//   SET key value [PXAT ms | KEEPTTL]     MSET key value ...      APPEND key value        SETRANGE key offset value
+//   DEL key ...      PEXPIREAT key ms     PERSIST key             RENAME key key          COPY key key [DB n] REPLACE
+//   MOVE key n       SWAPDB n n           FLUSHDB                 FLUSHALL                SELECT n
+
+import { NOT_AN_INTEGER, parseInt64, parseInteger } from '../base/decimal.ts'
+import { StockdError } from '../base/error.ts'
+import type { Database } from '../keyspace/database.ts'
+import type { Instant } from '../keyspace/expiry-heap.ts'
+import type { Keyspace } from '../keyspace/keyspace.ts'
+import { ENCODING_NATURAL, KIND_STRING } from '../keyspace/row.ts'
+import type { Request } from '../resp/request.ts'
+import type { Call } from './call.ts'
+import type { Journal } from './journal.ts'
+
+/** Rows that one piece of a snapshot covers: a few hundred microseconds. */
+const ROWS_PER_PIECE = 1000
+
+/** Starts a record of `argc` arguments about the database that the client has selected. */
+export function beginKeyRecord(call: Call, argc: number, name: string): Journal {
+  const { journal } = call.engine
+  journal.select(call.client.database)
+  journal.begin(argc)
+  journal.word(name)
+  return journal
+}
+
+/** `name key` or `name key key` ...: arguments first..last as they came. */
+export function recordArguments(call: Call, name: string, first: number, last: number): void {
+  const { request } = call
+  const journal = beginKeyRecord(call, last - first + 2, name)
+  for (let i = first; i <= last; i++) journal.bytes(request.bytes, request.start[i], request.end[i])
+}
+
+/** `SET key value [KEEPTTL | PXAT ms]`: the value is bytes[start..end). */
+export function recordSet(call: Call, key: number, bytes: Uint8Array, start: number, end: number, expiry: Instant | 'keep' | 'none'): void {
+  const { request } = call
+  const journal = beginKeyRecord(call, expiry === 'none' ? 3 : expiry === 'keep' ? 4 : 5, 'SET')
+  journal.bytes(request.bytes, request.start[key], request.end[key])
+  journal.bytes(bytes, start, end)
+  if (expiry === 'keep') journal.word('KEEPTTL')
+  else if (expiry !== 'none') {
+    journal.word('PXAT')
+    writeInstant(journal, expiry)
+  }
+}
+
+/** `PEXPIREAT key ms`. */
+export function recordExpiry(call: Call, key: number, at: Instant): void {
+  const { request } = call
+  const journal = beginKeyRecord(call, 3, 'PEXPIREAT')
+  journal.bytes(request.bytes, request.start[key], request.end[key])
+  writeInstant(journal, at)
+}
+
+function writeInstant(journal: Journal, at: Instant): void {
+  if (typeof at === 'number') journal.integer(at)
+  else journal.text(String(at))
+}
+
+export class KeyRecords {
+  readonly #keyspace: Keyspace
+  readonly #forgetStock: () => void
+  /** The database that the records being replayed are about. */
+  #selected = 0
+
+  /**
+   * From here on the keyspace's expiries are written to the journal.
+   * @param forgetStock empties the ledger: a flush of database 0 was allowed while it held SKUs.
+   */
+  constructor(keyspace: Keyspace, journal: Journal, forgetStock: () => void) {
+    this.#keyspace = keyspace
+    this.#forgetStock = forgetStock
+    keyspace.onExpired = (database, bytes, start, end) => {
+      journal.select(database)
+      journal.begin(2)
+      journal.word('DEL')
+      journal.bytes(bytes, start, end)
+    }
+  }
+
+  /** Applies a record of ordinary keys. @returns false if it is none of them. */
+  replay(record: Request): boolean {
+    const database = this.#keyspace.databases[this.#selected]
+    switch (record.latin1(0)) {
+      case 'SET':
+        this.#set(database, record)
+        return true
+      case 'DEL':
+        for (let i = 1; i < record.argc; i++) this.#delete(database, record, i)
+        return true
+      case 'PEXPIREAT':
+        arity(record, 3, 3)
+        database.setExpiry(this.#find(database, record, 1), instant(record, 2))
+        return true
+      case 'SELECT':
+        arity(record, 2, 2)
+        this.#selected = this.#databaseNumber(record, 1)
+        return true
+      case 'MSET':
+        if (record.argc % 2 === 0) throw contradiction(record, 'a key without a value')
+        for (let i = 1; i < record.argc; i += 2) database.clearExpiry(this.#put(database, record, i))
+        return true
+      case 'PERSIST':
+        arity(record, 2, 2)
+        if (!database.clearExpiry(this.#find(database, record, 1))) throw contradiction(record, 'the key does not expire')
+        return true
+      case 'APPEND':
+        this.#append(database, record)
+        return true
+      case 'SETRANGE':
+        this.#setRange(database, record)
+        return true
+      case 'RENAME':
+        this.#rename(database, record)
+        return true
+      case 'COPY':
+        this.#copy(database, record)
+        return true
+      case 'MOVE':
+        this.#move(database, record)
+        return true
+      case 'FLUSHDB':
+        if (database.stockKeys > 0) this.#forgetStock()
+        database.clear()
+        return true
+      case 'FLUSHALL':
+        if (this.#keyspace.databases[0].stockKeys > 0) this.#forgetStock()
+        this.#keyspace.clear()
+        return true
+      case 'SWAPDB':
+        arity(record, 3, 3)
+        if (this.#keyspace.databases[0].stockKeys > 0) this.#forgetStock()
+        this.#keyspace.swap(this.#databaseNumber(record, 1), this.#databaseNumber(record, 2))
+        return true
+      default:
+        return false
+    }
+  }
+
+  /** All ordinary keys as records, a piece per `next()`. Replaying them into an empty keyspace gives the same digest. */
+  *snapshot(journal: Journal): Generator<void> {
+    for (let n = 0; n < this.#keyspace.databases.length; n++) {
+      const database = this.#keyspace.databases[n]
+      let cursor = 0
+      do {
+        cursor = database.table.scan(cursor, ROWS_PER_PIECE, (ref) => {
+          if (database.kind(ref) !== KIND_STRING) return
+          journal.select(n)
+          const at = database.expireAt(ref)
+          journal.begin(at === undefined ? 3 : 5)
+          journal.word('SET')
+          database.open(ref)
+          journal.bytes(database.bytes, database.keyStart, database.keyEnd)
+          journal.bytes(database.bytes, database.valueStart, database.valueEnd)
+          if (at === undefined) return
+          journal.word('PXAT')
+          writeInstant(journal, at)
+        })
+        yield
+      } while (cursor !== 0)
+    }
+  }
+
+  #set(database: Database, record: Request): void {
+    arity(record, 3, 5)
+    const ref = this.#put(database, record, 1)
+    if (record.argc === 3) database.clearExpiry(ref)
+    else if (record.is(3, 'PXAT') && record.argc === 5) database.setExpiry(ref, instant(record, 4))
+    else if (!(record.is(3, 'KEEPTTL') && record.argc === 4)) throw contradiction(record, 'unknown option')
+  }
+
+  /** Sets argument i to argument i + 1; an instant of expiry stays. */
+  #put(database: Database, record: Request, i: number): number {
+    const { bytes } = record
+    const hash = hashOf(database, record, i)
+    const ref = database.findAny(bytes, record.start[i], record.end[i], hash)
+    if (ref !== 0 && database.kind(ref) !== KIND_STRING) throw contradiction(record, 'the key is a SKU')
+    return database.putString(ref, hash, bytes, record.start[i], record.end[i], bytes, record.start[i + 1], record.end[i + 1], ENCODING_NATURAL)
+  }
+
+  #append(database: Database, record: Request): void {
+    arity(record, 3, 3)
+    const hash = hashOf(database, record, 1)
+    const ref = this.#find(database, record, 1)
+    const length = database.valueLength(ref)
+    database.resizeString(ref, hash, length + record.length(2))
+    database.overwrite(length, record.bytes, record.start[2], record.end[2])
+  }
+
+  #setRange(database: Database, record: Request): void {
+    arity(record, 4, 4)
+    const offset = parseInteger(record.bytes, record.start[2], record.end[2])
+    if (!(offset >= 0)) throw contradiction(record, 'bad offset')
+    const length = offset + record.length(3)
+    const hash = hashOf(database, record, 1)
+    const ref = database.findAny(record.bytes, record.start[1], record.end[1], hash)
+    if (ref === 0) database.addZeros(hash, record.bytes, record.start[1], record.end[1], length)
+    else database.resizeString(this.#find(database, record, 1), hash, Math.max(length, database.valueLength(ref)))
+    database.overwrite(offset, record.bytes, record.start[3], record.end[3])
+  }
+
+  #rename(database: Database, record: Request): void {
+    arity(record, 3, 3)
+    const ref = this.#find(database, record, 1)
+    copyKey({ source: database, ref, target: database, request: record, key: 2 })
+    this.#delete(database, record, 1)
+  }
+
+  #copy(database: Database, record: Request): void {
+    arity(record, 4, 6)
+    const target = record.is(3, 'DB') ? this.#keyspace.databases[this.#databaseNumber(record, 4)] : database
+    copyKey({ source: database, ref: this.#find(database, record, 1), target, request: record, key: 2 })
+  }
+
+  #move(database: Database, record: Request): void {
+    arity(record, 3, 3)
+    const target = this.#keyspace.databases[this.#databaseNumber(record, 2)]
+    copyKey({ source: database, ref: this.#find(database, record, 1), target, request: record, key: 1 })
+    this.#delete(database, record, 1)
+  }
+
+  #find(database: Database, record: Request, i: number): number {
+    const ref = database.findAny(record.bytes, record.start[i], record.end[i], hashOf(database, record, i))
+    if (ref === 0) throw contradiction(record, 'no such key')
+    if (database.kind(ref) !== KIND_STRING) throw contradiction(record, 'the key is a SKU')
+    return ref
+  }
+
+  #delete(database: Database, record: Request, i: number): void {
+    database.remove(this.#find(database, record, i), hashOf(database, record, i))
+  }
+
+  #databaseNumber(record: Request, i: number): number {
+    const n = parseInteger(record.bytes, record.start[i], record.end[i])
+    if (!(n >= 0 && n < this.#keyspace.databases.length)) throw contradiction(record, `no database ${record.latin1(i)}`)
+    return n
+  }
+}
+
+/** Gives argument `key` of the request the value and the instant of the row `ref`, in a database that may be another one. @returns its row. */
+export function copyKey(copy: { source: Database; ref: number; target: Database; request: Request; key: number }): number {
+  const { source, ref, target, request, key } = copy
+  const { bytes } = request
+  const hash = hashOf(target, request, key)
+  const at = source.expireAt(ref)
+  const encoding = source.encoding(ref)
+  source.open(ref)
+  const { bytes: row, valueStart, valueEnd } = source
+  const old = target.findAny(bytes, request.start[key], request.end[key], hash)
+  const next = target.putString(old, hash, bytes, request.start[key], request.end[key], row, valueStart, valueEnd, encoding)
+  if (at === undefined) target.clearExpiry(next)
+  else target.setExpiry(next, at)
+  return next
+}
+
+function hashOf(database: Database, request: Request, i: number): number {
+  return database.hash(request.bytes, request.start[i], request.end[i])
+}
+
+function instant(record: Request, i: number): Instant {
+  const n = parseInteger(record.bytes, record.start[i], record.end[i])
+  const at = n === n ? n : (parseInt64(record.bytes, record.start[i], record.end[i]) ?? NOT_AN_INTEGER)
+  if (!(at > 0)) throw contradiction(record, 'bad instant')
+  return at
+}
+
+function arity(record: Request, least: number, most: number): void {
+  if (record.argc < least || record.argc > most) throw contradiction(record, 'wrong number of arguments')
+}
+
+function contradiction(record: Request, why: string): StockdError {
+  const key = record.argc > 1 ? ` of '${record.latin1(1).slice(0, 64)}'` : ''
+  return new StockdError('LOG_SEMANTIC', `record ${record.latin1(0)}${key} contradicts the state: ${why}`)
+}

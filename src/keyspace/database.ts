@@ -1,0 +1,372 @@
+// One of the databases: its keys with their values and instants of expiry.
+//
+// Invariants: every row is in the table once, and in the expiry heap if and only if it expires; `seal` is the sum over all rows, kept up to
+// date by every change.
+//
+// Unusual: no objects. A key is a row number (`ref`, 0 for none), valid until the database changes. Whoever looks a key up computes its
+// hash first and hands it back with the change, so that a SET hashes once. A lookup deletes a key that is due, as Redis does, and tells
+// the keyspace, whose owner writes the record.
+
+import { copyBytes } from '../base/bytes.ts'
+import { hashBytes, mix } from '../base/hash.ts'
+import { Arena, GRANULE_MASK, SEGMENT_SHIFT } from '../table/arena.ts'
+import { ByteTable } from '../table/byte-table.ts'
+import { ExpiryHeap, type Instant } from './expiry-heap.ts'
+import type { Keyspace } from './keyspace.ts'
+import {
+  ACCESS_MASK,
+  ENCODING_MASK,
+  ENCODING_NATURAL,
+  ENCODING_RAW,
+  EXPIRY_SLOT,
+  KEY_AT,
+  KEY_LENGTH,
+  KEY_LENGTH_MASK,
+  KIND_AND_ACCESS,
+  KIND_SHIFT,
+  KIND_STOCK,
+  KIND_STRING,
+  STOCK_VALUE_BYTES,
+  VALUE_LENGTH,
+} from './row.ts'
+
+/** Seeds of the digests: constants, because digests of different processes are compared. */
+const SEAL_SEED = 0x5ea1
+const DIGEST_SEED_A = 0x0d16e57a
+const DIGEST_SEED_B = 0x0d16e57b
+
+export class Database {
+  readonly arena = new Arena()
+  readonly table: ByteTable
+  readonly expiries: ExpiryHeap
+  readonly #keyspace: Keyspace
+  /** How many keys are SKUs: only then do commands look for them. */
+  stockKeys = 0
+  /** Two sums over all rows, mod 2^32, of what identifies a row cheaply: key, kind, length, instant. */
+  sealA = 0
+  sealB = 0
+
+  // Where the row last opened keeps its key and value: read them before anything changes.
+  bytes: Uint8Array = new Uint8Array(0)
+  keyStart = 0
+  keyEnd = 0
+  valueStart = 0
+  valueEnd = 0
+
+  constructor(keyspace: Keyspace, seed: number) {
+    this.#keyspace = keyspace
+    this.table = new ByteTable(this.arena, { keyOffset: KEY_AT, keyLengthMask: KEY_LENGTH_MASK, seed })
+    this.expiries = new ExpiryHeap(this.arena)
+  }
+
+  get size(): number {
+    return this.table.size
+  }
+
+  hash(bytes: Uint8Array, start: number, end: number): number {
+    return this.table.hash(bytes, start, end)
+  }
+
+  /** The live row of a key, or 0. A key that is due is deleted here. */
+  find(bytes: Uint8Array, start: number, end: number, hash: number): number {
+    const ref = this.table.find(bytes, start, end, hash)
+    if (ref === 0) return 0
+    const slot = this.arena.words[ref >>> SEGMENT_SHIFT][((ref & GRANULE_MASK) << 1) + EXPIRY_SLOT]
+    if (slot === 0 || this.#keyspace.now <= this.expiries.at(slot)) return ref
+    this.expire(ref, hash)
+    return 0
+  }
+
+  /** The row of a key, be it due or not: for records, which know when it went. */
+  findAny(bytes: Uint8Array, start: number, end: number, hash: number): number {
+    return this.table.find(bytes, start, end, hash)
+  }
+
+  /** True if the key's time has come: strictly after its instant, as Redis has it. */
+  isDue(ref: number): boolean {
+    const slot = this.word(ref, EXPIRY_SLOT)
+    return slot !== 0 && this.#keyspace.now > this.expiries.at(slot)
+  }
+
+  /** Deletes a key because its time has come. */
+  expire(ref: number, hash: number): void {
+    this.open(ref)
+    this.#keyspace.expired(this, this.bytes, this.keyStart, this.keyEnd)
+    this.remove(ref, hash)
+  }
+
+  /** Sets `bytes`, `keyStart` ... to where this row keeps its key and value. */
+  open(ref: number): void {
+    const segment = ref >>> SEGMENT_SHIFT
+    const granule = ref & GRANULE_MASK
+    const words = this.arena.words[segment]
+    const w = granule << 1
+    const start = (granule << 3) + KEY_AT
+    const value = start + (words[w] & KEY_LENGTH_MASK)
+    this.bytes = this.arena.bytes[segment]
+    this.keyStart = start
+    this.keyEnd = value
+    this.valueStart = value
+    this.valueEnd = value + words[w + VALUE_LENGTH]
+  }
+
+  kind(ref: number): number {
+    return this.word(ref, KIND_AND_ACCESS) >>> KIND_SHIFT
+  }
+
+  encoding(ref: number): number {
+    return this.word(ref, KEY_LENGTH) & ENCODING_MASK
+  }
+
+  valueLength(ref: number): number {
+    return this.word(ref, VALUE_LENGTH)
+  }
+
+  /** The key was used now. */
+  touch(ref: number): void {
+    const words = this.arena.words[ref >>> SEGMENT_SHIFT]
+    const i = ((ref & GRANULE_MASK) << 1) + KIND_AND_ACCESS
+    words[i] = (words[i] & ~ACCESS_MASK) | this.#keyspace.second
+  }
+
+  /** Second of the last access, 28 bits. */
+  accessSecond(ref: number): number {
+    return this.word(ref, KIND_AND_ACCESS) & ACCESS_MASK
+  }
+
+  expires(ref: number): boolean {
+    return this.word(ref, EXPIRY_SLOT) !== 0
+  }
+
+  /** When the key expires; undefined if it does not. */
+  expireAt(ref: number): Instant | undefined {
+    const slot = this.word(ref, EXPIRY_SLOT)
+    return slot === 0 ? undefined : this.expiries.exactAt(slot)
+  }
+
+  setExpiry(ref: number, at: Instant): void {
+    this.#unseal(ref)
+    this.expiries.set(ref, at)
+    this.#seal(ref)
+  }
+
+  /** @returns whether the key had an instant to forget. */
+  clearExpiry(ref: number): boolean {
+    if (this.word(ref, EXPIRY_SLOT) === 0) return false
+    this.#unseal(ref)
+    this.expiries.remove(ref)
+    this.#seal(ref)
+    return true
+  }
+
+  /**
+   * Sets a key to a string. `ref` is its row, 0 if it is new; what it was before goes, its instant of expiry stays.
+   * The value may lie in another row, of any database.
+   * @returns the row, which may have moved.
+   */
+  putString(
+    ref: number,
+    hash: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    value: Uint8Array,
+    start: number,
+    end: number,
+    encoding: number,
+  ): number {
+    const length = end - start
+    if (ref === 0) ref = this.#newRow(hash, key, keyStart, keyEnd, length, encoding)
+    else ref = this.#reshape(ref, hash, length, encoding, 0)
+    const segment = ref >>> SEGMENT_SHIFT
+    const to = ((ref & GRANULE_MASK) << 3) + KEY_AT + keyEnd - keyStart
+    copyBytes(value, start, end, this.arena.bytes[segment], to)
+    return ref
+  }
+
+  /** Overwrites a part of the string that was opened last: its bytes from `offset` on become bytes[start..end). They must fit. */
+  overwrite(offset: number, bytes: Uint8Array, start: number, end: number): void {
+    copyBytes(bytes, start, end, this.bytes, this.valueStart + offset)
+  }
+
+  /** Makes a string longer or shorter, keeping what it has; new bytes are zero. `ref` must be a string. The row is open then. */
+  resizeString(ref: number, hash: number, length: number): void {
+    const kept = Math.min(this.valueLength(ref), length)
+    this.open(this.#reshape(ref, hash, length, ENCODING_RAW, kept))
+    if (kept < length) this.bytes.fill(0, this.valueStart + kept, this.valueEnd)
+  }
+
+  /** A new string of zero bytes. The row is open then. */
+  addZeros(hash: number, key: Uint8Array, keyStart: number, keyEnd: number, length: number): void {
+    this.open(this.#newRow(hash, key, keyStart, keyEnd, length, ENCODING_RAW))
+    this.bytes.fill(0, this.valueStart, this.valueEnd)
+  }
+
+  /** How the string is said to be encoded from now on. */
+  setEncoding(ref: number, encoding: number): void {
+    const words = this.arena.words[ref >>> SEGMENT_SHIFT]
+    const w = (ref & GRANULE_MASK) << 1
+    words[w] = (words[w] & KEY_LENGTH_MASK) | encoding
+  }
+
+  /** A new key that is a SKU. */
+  addStock(hash: number, key: Uint8Array, keyStart: number, keyEnd: number, skuNumber: number): void {
+    const ref = this.#newRow(hash, key, keyStart, keyEnd, STOCK_VALUE_BYTES, ENCODING_NATURAL)
+    this.#unseal(ref)
+    const words = this.arena.words[ref >>> SEGMENT_SHIFT]
+    const w = ((ref & GRANULE_MASK) << 1) + KIND_AND_ACCESS
+    words[w] = (KIND_STOCK << KIND_SHIFT) | (words[w] & ACCESS_MASK)
+    this.#seal(ref)
+    this.open(ref)
+    for (let i = 0, n = skuNumber; i < STOCK_VALUE_BYTES; i++, n >>>= 8) this.bytes[this.valueStart + i] = n
+    this.stockKeys++
+  }
+
+  /** The SKU's number of a row of kind stock. */
+  skuNumber(ref: number): number {
+    const row = this.arena.bytes[ref >>> SEGMENT_SHIFT]
+    const at = ((ref & GRANULE_MASK) << 3) + KEY_AT + (this.word(ref, KEY_LENGTH) & KEY_LENGTH_MASK)
+    return row[at] | (row[at + 1] << 8) | (row[at + 2] << 16) | (row[at + 3] << 24)
+  }
+
+  remove(ref: number, hash: number): void {
+    this.#unseal(ref)
+    this.table.remove(ref, hash)
+    this.expiries.remove(ref)
+    if (this.kind(ref) === KIND_STOCK) this.stockKeys--
+    this.arena.free(ref, this.#rowBytes(ref))
+  }
+
+  /** Forgets every key, in a moment. */
+  clear(): void {
+    this.table.clear()
+    this.expiries.clear()
+    this.arena.clear()
+    this.stockKeys = 0
+    this.sealA = 0
+    this.sealB = 0
+    this.bytes = new Uint8Array(0)
+  }
+
+  /** The hash of a row's key. */
+  hashOf(ref: number): number {
+    this.open(ref)
+    return this.table.hash(this.bytes, this.keyStart, this.keyEnd)
+  }
+
+  /** Bytes that one key takes: its row and its share of the index and of the heap. */
+  memoryOf(ref: number): number {
+    return Arena.sizeOf(this.#rowBytes(ref)) + 12 + (this.expires(ref) ? 12 : 0)
+  }
+
+  /** Bytes of memory in use: rows that live, the index, the heap. */
+  get usedBytes(): number {
+    return this.arena.usedBytes + this.table.indexBytes + this.expiries.bytes
+  }
+
+  /** Sums over all rows of two hashes of all that a row means; [a, b]. The order of rows and the hash seed do not matter. O(database). */
+  digest(): [number, number] {
+    let a = 0
+    let b = 0
+    this.table.forEach((ref) => {
+      this.open(ref)
+      const { bytes, keyStart, keyEnd, valueEnd } = this
+      const slot = this.word(ref, EXPIRY_SLOT)
+      const rest = mix(Math.imul(keyEnd - keyStart, 0x9e3779b1) ^ this.kind(ref)) ^ (slot === 0 ? 0 : this.#instantHash(slot))
+      a = (a + mix(hashBytes(bytes, keyStart, valueEnd, DIGEST_SEED_A) ^ rest)) | 0
+      b = (b + mix(hashBytes(bytes, keyStart, valueEnd, DIGEST_SEED_B) + rest)) | 0
+    })
+    return [a, b]
+  }
+
+  word(ref: number, i: number): number {
+    return this.arena.words[ref >>> SEGMENT_SHIFT][((ref & GRANULE_MASK) << 1) + i]
+  }
+
+  #rowBytes(ref: number): number {
+    const words = this.arena.words[ref >>> SEGMENT_SHIFT]
+    const w = (ref & GRANULE_MASK) << 1
+    return KEY_AT + (words[w] & KEY_LENGTH_MASK) + words[w + VALUE_LENGTH]
+  }
+
+  /** A row in the table with everything but its value. */
+  #newRow(hash: number, key: Uint8Array, keyStart: number, keyEnd: number, valueLength: number, encoding: number): number {
+    const keyLength = keyEnd - keyStart
+    const ref = this.arena.alloc(KEY_AT + keyLength + valueLength)
+    const segment = ref >>> SEGMENT_SHIFT
+    const granule = ref & GRANULE_MASK
+    const words = this.arena.words[segment]
+    const w = granule << 1
+    words[w] = keyLength | encoding
+    words[w + VALUE_LENGTH] = valueLength
+    words[w + KIND_AND_ACCESS] = (KIND_STRING << KIND_SHIFT) | this.#keyspace.second
+    words[w + EXPIRY_SLOT] = 0
+    copyBytes(key, keyStart, keyEnd, this.arena.bytes[segment], (granule << 3) + KEY_AT)
+    this.table.insert(ref, hash)
+    this.#seal(ref)
+    return ref
+  }
+
+  /** Makes a row a string of this length and encoding, moving it if its place is too small or too large; its first `kept` bytes stay. */
+  #reshape(ref: number, hash: number, valueLength: number, encoding: number, kept: number): number {
+    const words = this.arena.words[ref >>> SEGMENT_SHIFT]
+    const w = (ref & GRANULE_MASK) << 1
+    const keyLength = words[w] & KEY_LENGTH_MASK
+    const oldLength = words[w + VALUE_LENGTH]
+    const kindAndAccess = (KIND_STRING << KIND_SHIFT) | this.#keyspace.second
+    if (oldLength === valueLength && words[w + KIND_AND_ACCESS] >>> KIND_SHIFT === KIND_STRING) {
+      words[w] = keyLength | encoding
+      words[w + KIND_AND_ACCESS] = kindAndAccess
+      return ref
+    }
+    this.#unseal(ref)
+    const oldBytes = KEY_AT + keyLength + oldLength
+    const newBytes = KEY_AT + keyLength + valueLength
+    let next = ref
+    if (!this.arena.fits(oldBytes, newBytes)) {
+      next = this.arena.alloc(newBytes)
+      const from = (ref & GRANULE_MASK) << 3
+      const target = this.arena.bytes[next >>> SEGMENT_SHIFT]
+      copyBytes(this.arena.bytes[ref >>> SEGMENT_SHIFT], from, from + KEY_AT + keyLength + kept, target, (next & GRANULE_MASK) << 3)
+      this.table.move(ref, next, hash)
+      this.expiries.moved(ref, next)
+      this.arena.free(ref, oldBytes)
+    }
+    const nextWords = this.arena.words[next >>> SEGMENT_SHIFT]
+    const nw = (next & GRANULE_MASK) << 1
+    nextWords[nw] = keyLength | encoding
+    nextWords[nw + VALUE_LENGTH] = valueLength
+    nextWords[nw + KIND_AND_ACCESS] = kindAndAccess
+    this.#seal(next)
+    return next
+  }
+
+  #seal(ref: number): void {
+    const h = this.#rowHash(ref)
+    this.sealA = (this.sealA + h) | 0
+    this.sealB = (this.sealB + mix(h ^ 0x55555555)) | 0
+  }
+
+  #unseal(ref: number): void {
+    const h = this.#rowHash(ref)
+    this.sealA = (this.sealA - h) | 0
+    this.sealB = (this.sealB - mix(h ^ 0x55555555)) | 0
+  }
+
+  #rowHash(ref: number): number {
+    const segment = ref >>> SEGMENT_SHIFT
+    const granule = ref & GRANULE_MASK
+    const words = this.arena.words[segment]
+    const w = granule << 1
+    const start = (granule << 3) + KEY_AT
+    const key = hashBytes(this.arena.bytes[segment], start, start + (words[w] & KEY_LENGTH_MASK), SEAL_SEED)
+    const kind = words[w + KIND_AND_ACCESS] >>> KIND_SHIFT
+    const slot = words[w + EXPIRY_SLOT]
+    return mix(key ^ Math.imul(words[w + VALUE_LENGTH] * 16 + kind, 0x9e3779b1) ^ (slot === 0 ? 0 : this.#instantHash(slot)))
+  }
+
+  /** A slot's instant, hashed; never mistaken for "none". */
+  #instantHash(slot: number): number {
+    return mix(Math.imul(this.expiries.highAt(slot), 0x27d4eb2f) ^ this.expiries.lowAt(slot) ^ 0x7e3a11c5) | 1
+  }
+}
