@@ -1,0 +1,276 @@
+// The start of a node's log: lock, inspect, and leave a directory to which can be appended.
+//
+//   closed cleanly      goes on behind the last line
+//   anything else       everything behind the last seal is written again into a new segment and synced, before the first new record:
+//                       after a failed fsync the page cache may show bytes that the disk does not have
+//
+// What is cut is copied to quarantine/ first. All changes end in one atomic manifest: a crash in between repeats the start.
+
+import { StockdError } from '../base/error.ts'
+import { layBallast } from './ballast.ts'
+import { lockDirectory, writeIdentity, type Holder } from './directory.ts'
+import { errorCode, isNoRoom, writeFully, type Disk, type DiskFile, type DiskLock } from './disk.ts'
+import { LOG_DIRECTORY, QUARANTINE_DIRECTORY, parseLogFileName } from './format/file-names.ts'
+import type { Manifest, ManifestEntry } from './format/manifest.ts'
+import { encodeDurable } from './format/marks.ts'
+import { NO_LOG, inspect, unlistedFiles, type Damage, type Inspection, type LoadProgress, type SegmentFinding } from './inspection.ts'
+import { LOG_DEFAULTS, Log, type LogEvents, type LogOptions } from './log.ts'
+import { READ_BYTES } from './limits.ts'
+import { writeManifestNow } from './manifest-file.ts'
+import type { RecordSink } from './record-parser.ts'
+import { Segment, createSegment } from './segment.ts'
+
+export interface OpenLogOptions {
+  readonly disk: Disk
+  readonly directory: string
+  readonly holder: Holder
+  /** Used when the directory is new. */
+  readonly newNodeId: string
+  readonly clusterId?: string
+  /** Unix milliseconds. */
+  readonly now: number
+  readonly sink: RecordSink
+  readonly log: Partial<LogOptions>
+  readonly events: LogEvents
+  readonly allowNetworkFileSystem?: boolean
+  /** A file of so many real bytes, made once, that can be deleted when the disk is full. 0: none. */
+  readonly ballastBytes?: number
+}
+
+export interface OpenedLog {
+  readonly log: Log
+  readonly inspection: Inspection | null
+  /** True: the directory was new. */
+  readonly isNew: boolean
+  /** The newest instant in the log: the node's clock starts no earlier. */
+  readonly time: number
+}
+
+/**
+ * Opens the log of a directory, making it if there is none. Every record goes to the sink. A generator, so that the node can answer LOADING
+ * between the pieces; throws StockdError and leaves the directory as it was (and unlocked) if the log cannot be used.
+ */
+export function* openLog(options: OpenLogOptions): Generator<LoadProgress, OpenedLog> {
+  const lock = lockDirectory(options.disk, options.directory, options.holder, options.allowNetworkFileSystem)
+  try {
+    const inspection = yield* inspect(options)
+    layBallast(options.disk, options.directory, options.ballastBytes ?? 0, 2 * (options.log.minFreeBytes ?? LOG_DEFAULTS.minFreeBytes))
+    if (inspection === NO_LOG) return { log: createLog(options, lock), inspection: null, isNew: true, time: 0 }
+    return { log: resume(options, lock, inspection), inspection, isNew: false, time: inspection.time }
+  } catch (error) {
+    lock.release()
+    if (error instanceof StockdError || !isDiskError(error)) throw error
+    const code = errorCode(error)
+    const hint = isNoRoom(code) ? `: the log's tail must be written again at this start, and there is no room; deleting ${options.directory}/ballast makes some` : ''
+    throw new StockdError('LOG_WRITE', `${options.directory} cannot be opened (${code})${hint}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function isDiskError(error: unknown): boolean {
+  return errorCode(error) !== 'EUNKNOWN'
+}
+
+/** `openLog` in one go, for tests, tools and who does not serve meanwhile. */
+export function openLogNow(options: OpenLogOptions): OpenedLog {
+  const opening = openLog(options)
+  for (;;) {
+    const step = opening.next()
+    if (step.done === true) return step.value
+  }
+}
+
+function createLog(options: OpenLogOptions, lock: DiskLock): Log {
+  const { disk, directory, now } = options
+  const nodeId = options.newNodeId
+  writeIdentity(disk, directory, { format: 1, clusterId: options.clusterId ?? '', nodeId, createdAt: now })
+  const logDirectory = `${directory}/${LOG_DIRECTORY}`
+  // Left from a first start that did not come to its manifest.
+  for (const name of disk.list(logDirectory)) if (parseLogFileName(name) !== null) disk.unlink(`${logDirectory}/${name}`)
+  const current = createSegment(disk, directory, { seq: 1, node: nodeId, previous: 0, createdAt: now, first: 1 })
+  current.file.syncNow()
+  current.durableBytes = current.size
+  disk.syncDirectoryNow(logDirectory)
+  const manifest = { entries: [current.entry()] }
+  writeManifestNow(disk, directory, manifest)
+  const start = { disk, directory, lock, nodeId, manifest, current, prepared: null, nextSeq: 2 }
+  return new Log({ ...start, last: 0, durable: 0, chain: 0, time: now, epoch: 1, incarnation: 1 }, options.log, options.events)
+}
+
+function resume(options: OpenLogOptions, lock: DiskLock, found: Inspection): Log {
+  const { disk, directory, events } = options
+  const nodeId = found.identity.nodeId
+  if (found.damage !== null) quarantineTail(disk, directory, found, found.damage, options)
+  let manifest = upToDate(found)
+  let nextSeq = newestSeq(disk, directory, found.manifest) + 1
+  let chain = found.chain
+  let current: Segment
+  let prepared: Segment | null = null
+  if (found.clean && found.damage === null) {
+    const reusable = found.segments.filter((s) => s.seal === null && s.entry.cut === null)
+    const [first, second] = reusable.slice(Math.max(0, reusable.length - 2))
+    const target = first === undefined ? undefined : first.links > 0 || second === undefined || second.links === 0 ? first : second
+    if (target === undefined) {
+      current = createSegment(disk, directory, { seq: nextSeq++, node: nodeId, previous: found.segments.at(-1)?.headerCrc ?? 0, createdAt: options.now, first: found.last + 1 })
+      manifest = list(disk, directory, manifest, current)
+    } else {
+      current = reopenSegment(disk, directory, target)
+      if (target === first && second !== undefined) prepared = reopenSegment(disk, directory, second)
+    }
+  } else {
+    const rewritten = rewriteTail(options, found, manifest, nextSeq++)
+    current = rewritten.segment
+    manifest = rewritten.manifest
+    chain = rewritten.chain
+  }
+  for (const file of unlistedFiles(disk, directory, manifest)) {
+    const path = `${directory}/${LOG_DIRECTORY}/${file.name}`
+    if (file.action === 'delete') disk.unlink(path)
+    else {
+      const to = moveToQuarantine(disk, directory, file.name, options.now)
+      events.onNote('warn', `${file.name} is not in the manifest but has records: it was moved to ${to}`)
+    }
+  }
+  nextSeq = Math.max(nextSeq, newestSeq(disk, directory, manifest) + 1)
+  const start = { disk, directory, lock, nodeId, manifest, current, prepared, nextSeq, last: found.last, durable: found.last, chain }
+  return new Log({ ...start, time: Math.max(found.time, options.now), epoch: Math.max(1, found.epoch), incarnation: found.incarnation + 1 }, options.log, events)
+}
+
+/** The manifest with what the files themselves say of their seals. */
+function upToDate(found: Inspection): Manifest {
+  const bySeq = new Map(found.segments.map((s) => [s.entry.seq, s]))
+  const entries = found.manifest.entries.map((entry) => {
+    const segment = entry.type === 'i' ? bySeq.get(entry.seq) : undefined
+    if (segment === undefined || segment.seal === null || entry.sealed !== null) return entry
+    return { ...entry, bytes: segment.size, sealed: segment.seal }
+  })
+  return { entries }
+}
+
+function newestSeq(disk: Disk, directory: string, manifest: Manifest): number {
+  let newest = 0
+  for (const entry of manifest.entries) if (entry.type !== 'b') newest = Math.max(newest, entry.seq)
+  for (const name of disk.list(`${directory}/${LOG_DIRECTORY}`)) {
+    const file = parseLogFileName(name)
+    if (file?.kind === 'incr') newest = Math.max(newest, file.seq)
+  }
+  return newest
+}
+
+function reopenSegment(disk: Disk, directory: string, found: SegmentFinding): Segment {
+  const file = disk.open(`${directory}/${LOG_DIRECTORY}/${found.entry.name}`, 'write')
+  const { headerBytes, headerCrc, end, last, records } = found
+  return new Segment({ seq: found.entry.seq, file, headerBytes, headerCrc, size: end, durableBytes: end, first: last - records + 1, last, records })
+}
+
+function list(disk: Disk, directory: string, manifest: Manifest, segment: Segment): Manifest {
+  segment.file.syncNow()
+  segment.durableBytes = segment.size
+  disk.syncDirectoryNow(`${directory}/${LOG_DIRECTORY}`)
+  const next = { entries: [...manifest.entries, segment.entry()] }
+  writeManifestNow(disk, directory, next)
+  return next
+}
+
+/** Copies every good link behind the last seal into a new segment, which takes the place of the files they are in. */
+function rewriteTail(options: OpenLogOptions, found: Inspection, manifest: Manifest, seq: number): { segment: Segment; manifest: Manifest; chain: number } {
+  const { disk, directory } = options
+  const from = found.segments.findIndex((s) => s.seal === null && s.entry.cut === null)
+  const tail = from < 0 ? [] : found.segments.slice(from)
+  const before = from < 0 ? found.segments.at(-1) : found.segments[from - 1]
+  const records = tail.reduce((sum, s) => sum + s.records, 0)
+  const first = found.last - records + 1
+  const segment = createSegment(disk, directory, { seq, node: found.identity.nodeId, previous: before?.headerCrc ?? 0, createdAt: options.now, first })
+  let chain = found.chain
+  try {
+    for (const old of tail) copyLinks(disk, `${directory}/${LOG_DIRECTORY}/${old.entry.name}`, old, segment)
+    if (!segment.isEmpty) {
+      const mark = encodeDurable(found.last, Math.max(found.time, options.now), chain)
+      writeFully(segment.file, mark.bytes, 0, mark.bytes.length, segment.size)
+      segment.size += mark.bytes.length
+      chain = mark.crc
+    }
+  } catch (error) {
+    segment.file.close()
+    disk.unlink(`${directory}/${LOG_DIRECTORY}/${segment.name}`)
+    throw error
+  }
+  segment.last = found.last
+  segment.records = records
+  const replaced = new Set(tail.map((s) => s.entry.name))
+  const firstReplaced = from < 0 ? Infinity : found.segments[from].entry.seq
+  const kept = manifest.entries.filter((e) => e.type !== 'i' || (!replaced.has(e.name) && e.seq < firstReplaced))
+  return { segment, manifest: list(disk, directory, { entries: kept }, segment), chain }
+}
+
+function copyLinks(disk: Disk, path: string, old: SegmentFinding, to: Segment): void {
+  const file = disk.open(path, 'read')
+  try {
+    to.size += copyBytes(file, old.headerBytes, old.end, to.file, to.size)
+  } finally {
+    file.close()
+  }
+}
+
+function copyBytes(from: DiskFile, start: number, end: number, to: DiskFile, position: number): number {
+  const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, Math.max(1, end - start)))
+  for (let at = start; at < end; ) {
+    const n = from.read(buffer, 0, Math.min(buffer.length, end - at), at)
+    if (n === 0) throw Object.assign(new Error(`${from.path} became shorter while it was copied`), { code: 'EIO' })
+    writeFully(to, buffer, 0, n, position + at - start)
+    at += n
+  }
+  return end - start
+}
+
+/** Everything from the first bad byte on is copied to quarantine/ before the log goes on without it. */
+function quarantineTail(disk: Disk, directory: string, found: Inspection, damage: Damage, options: OpenLogOptions): void {
+  const quarantine = `${directory}/${QUARANTINE_DIRECTORY}`
+  disk.makeDirectory(quarantine)
+  const entries = found.manifest.entries.filter((e) => e.type === 'i')
+  const at = entries.findIndex((e) => e.name === damage.name)
+  for (const [i, entry] of entries.slice(at).entries()) copyToQuarantine(disk, directory, entry, i === 0 ? damage.offset : 0, options.now)
+  disk.syncDirectoryNow(quarantine)
+  const lost = damage.to >= damage.from ? `LSN ${damage.from}..${damage.to} left a trace and are gone` : `LSN ${damage.from} is the first that is gone, if there was one`
+  options.events.onNote(
+    'warn',
+    `${damage.kind === 'torn' ? 'torn tail' : 'unsynced batches out of order'} in ${damage.name} at byte ${damage.offset} (${damage.problem}): ${damage.bytes} bytes cut and ` +
+      `kept in ${quarantine}; ${lost}. None of it was durable: under appendfsync always nothing acknowledged is lost, under everysec at most the last second`,
+  )
+}
+
+function copyToQuarantine(disk: Disk, directory: string, entry: ManifestEntry, offset: number, now: number): void {
+  const file = disk.open(`${directory}/${LOG_DIRECTORY}/${entry.name}`, 'read')
+  try {
+    const size = file.size()
+    if (size <= offset) return
+    const copy = createInQuarantine(disk, directory, `${entry.name}.${offset}-${size}`, now)
+    try {
+      copyBytes(file, offset, size, copy, 0)
+      copy.syncNow()
+    } finally {
+      copy.close()
+    }
+  } finally {
+    file.close()
+  }
+}
+
+function createInQuarantine(disk: Disk, directory: string, name: string, now: number): DiskFile {
+  return disk.open(freeName(disk, `${directory}/${QUARANTINE_DIRECTORY}/${name}.${now}`), 'create')
+}
+
+function freeName(disk: Disk, path: string): string {
+  let free = path
+  for (let n = 2; disk.sizeOf(free) >= 0; n++) free = `${path}.${n}`
+  return free
+}
+
+function moveToQuarantine(disk: Disk, directory: string, name: string, now: number): string {
+  const quarantine = `${directory}/${QUARANTINE_DIRECTORY}`
+  disk.makeDirectory(quarantine)
+  const to = freeName(disk, `${quarantine}/${name}.${now}`)
+  disk.rename(`${directory}/${LOG_DIRECTORY}/${name}`, to)
+  disk.syncDirectoryNow(quarantine)
+  disk.syncDirectoryNow(`${directory}/${LOG_DIRECTORY}`)
+  return to
+}
