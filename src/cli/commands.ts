@@ -1,13 +1,11 @@
 // All commands of a node: the engine's and the server's, in one list.
 
 import type { CommandSpec } from '../engine/command.ts'
-import { databaseCommands } from '../engine/commands/databases.ts'
-import { expiryCommands } from '../engine/commands/expiries.ts'
 import { keyCommands } from '../engine/commands/keys.ts'
 import { stringCommands } from '../engine/commands/strings.ts'
 import { allCommands } from '../server/commands/all.ts'
 import type { Node } from '../server/node.ts'
 
 export function nodeCommands(node: Node): CommandSpec[] {
-  return allCommands(node, [...stringCommands, ...keyCommands, ...expiryCommands, ...databaseCommands])
+  return allCommands(node, [...stringCommands, ...keyCommands])
 }

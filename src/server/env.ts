@@ -5,6 +5,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { SystemClock } from '../base/clock.ts'
+import type { Millis } from '../base/brand.ts'
 import type { Clock } from '../base/clock.ts'
 
 /** How loud a line is; also the words of Redis's `loglevel`. */
@@ -15,6 +16,8 @@ export type Say = (level: Level, message: string, fields?: Readonly<Record<strin
 
 export interface Env {
   readonly clock: Clock
+  /** The clock shows this instant or a later one from now on: the log has seen it. */
+  startNoEarlierThan(instant: Millis): void
   readonly say: Say
   /** Runs once, after the input that this pass of the event loop has brought. */
   endOfTurn(run: () => void): void
@@ -26,13 +29,33 @@ export interface Env {
   memoryUsed(): number
 }
 
+/** A clock that can be put forward, once, before anybody has asked it for long. */
+class AdjustedClock implements Clock {
+  #clock = new SystemClock()
+
+  now(): Millis {
+    return this.#clock.now()
+  }
+
+  micros(): number {
+    return this.#clock.micros()
+  }
+
+  startNoEarlierThan(instant: Millis): void {
+    if (this.#clock.now() < instant) this.#clock = new SystemClock(instant)
+  }
+}
+
 export class SystemEnv implements Env {
-  readonly clock: Clock
+  readonly clock = new AdjustedClock()
   readonly say: Say
 
-  constructor(say: Say, clock: Clock = new SystemClock()) {
+  constructor(say: Say) {
     this.say = say
-    this.clock = clock
+  }
+
+  startNoEarlierThan(instant: Millis): void {
+    this.clock.startNoEarlierThan(instant)
   }
 
   endOfTurn(run: () => void): void {

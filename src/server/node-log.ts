@@ -2,11 +2,11 @@
 
 import type { Lsn, Millis } from '../base/brand.ts'
 import type { Engine } from '../engine/engine.ts'
-import type { CompactionStart } from './node.ts'
 import type { Env } from './env.ts'
 import type { Options } from './options.ts'
 import type { TurnLog } from './turn.ts'
 
+export type CompactionStart = 'started' | 'running' | 'no_log' | 'refused'
 export type FsyncPolicy = 'always' | 'everysec' | 'no'
 
 export interface NodeLog extends TurnLog {
@@ -46,7 +46,9 @@ export interface LogOwner {
   readonly engine: Engine
   /** `acked` got further. */
   acked(): void
-  failed(from: Lsn, to: Lsn, message: string): void
+  failed(from: number, to: number, message: string): void
+  /** Runs this between two turns: now, or when the open one has ended. */
+  between(run: () => void): void
   /** The process must end. */
   fatal(error: Error): void
 }

@@ -9,6 +9,7 @@
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { totalmem } from 'node:os'
+import { lsn } from '../base/brand.ts'
 import type { Millis } from '../base/brand.ts'
 import type { Clock } from '../base/clock.ts'
 import { StockdError } from '../base/error.ts'
@@ -23,7 +24,7 @@ import { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
 import { isOpenToOthers, Listener } from './listener.ts'
 import { NoLog } from './no-log.ts'
-import type { NodeLog, OpenLog } from './node-log.ts'
+import type { CompactionStart, NodeLog, OpenLog } from './node-log.ts'
 import type { Options } from './options.ts'
 import { Session } from './session.ts'
 import type { Parked } from './session.ts'
@@ -49,8 +50,6 @@ export interface ShutdownRequest {
   /** Do not wait for replies that are still to be sent. */
   readonly now: boolean
 }
-
-export type CompactionStart = 'started' | 'running' | 'no_log' | 'refused'
 
 export interface NodeParts {
   readonly options: Options
@@ -168,6 +167,12 @@ export class Node {
     return this.env.memoryUsed()
   }
 
+  /** What the node holds, in words. */
+  contents(): string {
+    const { skus, orders } = this.engine.ledger.counts()
+    return `${skus} SKUs, ${orders} orders, ${this.engine.keyspace.size} keys`
+  }
+
   // Start and stop -----------------------------------------------------------------------------------------------------------------
 
   /** Throws StockdError if the node cannot serve; then nothing is left open. */
@@ -231,7 +236,8 @@ export class Node {
       env: this.env,
       engine: this.engine,
       acked: () => this.turn.acked(),
-      failed: (from, to, message) => this.turn.failed(from, to, message),
+      failed: (from, to, message) => this.turn.failed(lsn(from), lsn(to), message),
+      between: (run) => this.turn.between(run),
       fatal: (error) => this.onFatal(error),
     })
     this.log = log

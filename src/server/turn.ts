@@ -113,6 +113,7 @@ export class Turn {
   #holding: Session[] = []
   /** Sessions that have input left. */
   #ready: Session[] = []
+  #afterwards: (() => void)[] = []
   #foreignSaidAt = -Infinity
   /** Sessions with a parked request. */
   readonly parked = new Set<Session>()
@@ -168,6 +169,12 @@ export class Turn {
     else if (!session.isReady) this.close(session)
   }
 
+  /** Runs this when no turn is open: at once, or at the end of the one that is. */
+  between(run: () => void): void {
+    if (this.#isOpen) this.#afterwards.push(run)
+    else run()
+  }
+
   /** Opens a turn, unless one is open. */
   begin(): void {
     if (this.#isOpen) return
@@ -196,6 +203,7 @@ export class Turn {
     }
     this.#deliver()
     this.#isOpen = false
+    if (this.#afterwards.length > 0) for (const run of this.#afterwards.splice(0)) run()
     this.#stats.turns++
     const micros = this.#env.clock.micros() - this.#began
     if (micros > this.#stats.longestTurn) this.#stats.longestTurn = micros

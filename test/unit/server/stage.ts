@@ -96,6 +96,8 @@ export class FakeEnv implements Env {
     this.said.push(`${level} ${message}`)
   }
 
+  startNoEarlierThan(): void {}
+
   endOfTurn(run: () => void): void {
     this.#ends.push(run)
   }
