@@ -113,6 +113,8 @@ export interface NodeOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Commands to put before `node`, e.g. `['taskset', '-c', '1']` or `['strace', ...]`. */
   readonly wrap?: readonly string[]
+  /** Another stockd.js than the checkout's. */
+  readonly program?: string
   /** Flags of Node itself. */
   readonly execArgv?: readonly string[]
   /** How long the log may take to load. */
@@ -131,7 +133,7 @@ export async function startNode(options: NodeOptions = {}): Promise<Server> {
       ...(options.wrap ?? []),
       process.execPath,
       ...(options.execArgv ?? []),
-      STOCKD,
+      options.program ?? STOCKD,
       ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir],
       ...(options.args ?? []),
     ],
