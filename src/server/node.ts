@@ -186,10 +186,22 @@ export class Node {
       )
     }
     this.#warnOfFewDescriptors()
+    await this.load()
+    try {
+      await this.#listener.open({ bind: values.bind, port: values.port, backlog: values['tcp-backlog'] })
+    } catch (error) {
+      this.phase = 'stopped'
+      this.#stopBeat?.()
+      await this.log?.close(false)
+      throw error
+    }
+  }
+
+  /** Everything but the network: a simulation stops here and brings its own transports to `open`. Throws StockdError. */
+  async load(): Promise<void> {
     this.phase = 'loading'
     try {
-      await this.#load()
-      await this.#listener.open({ bind: values.bind, port: values.port, backlog: values['tcp-backlog'] })
+      await this.#openAndReplay()
     } catch (error) {
       this.phase = 'stopped'
       await this.log?.close(false)
@@ -228,7 +240,7 @@ export class Node {
     return false
   }
 
-  async #load(): Promise<void> {
+  async #openAndReplay(): Promise<void> {
     const { values } = this.options
     if (this.#openLog === null || !values.appendonly) return
     const log = await this.#openLog({
