@@ -38,23 +38,14 @@ export const invalidExpireTime = (command: string): string => `ERR invalid expir
 /** Bytes of a client's word that an error quotes. */
 const QUOTED_MAX = 128
 
-/** Argument i as C's `%.*s` prints it: up to its first NUL, cut at `limit` bytes. */
-function quoted(request: Request, i: number, limit = QUOTED_MAX): string {
-  const start = request.start[i]
-  const end = Math.min(request.end[i], start + limit)
-  let text = ''
-  for (let p = start; p < end && request.bytes[p] !== 0; p++) text += String.fromCharCode(request.bytes[p])
-  return text
-}
-
 /** No command has this name. The first arguments are shown: mostly they tell which program sent it. */
 export function unknownCommand(request: Request): string {
   let args = ''
-  for (let i = 1; i < request.argc && args.length < QUOTED_MAX; i++) args += `'${quoted(request, i, QUOTED_MAX - args.length)}' `
-  return `ERR unknown command '${quoted(request, 0)}', with args beginning with: ${args}`
+  for (let i = 1; i < request.argc && args.length < QUOTED_MAX; i++) args += `'${request.untilNul(i, QUOTED_MAX - args.length)}' `
+  return `ERR unknown command '${request.untilNul(0, QUOTED_MAX)}', with args beginning with: ${args}`
 }
 
 /** The command is known and a container, its subcommand is not. @param container the container's name. */
 export function unknownSubcommand(request: Request, container: string): string {
-  return `ERR unknown subcommand '${quoted(request, 1)}'. Try ${container.toUpperCase()} HELP.`
+  return `ERR unknown subcommand '${request.untilNul(1, QUOTED_MAX)}'. Try ${container.toUpperCase()} HELP.`
 }

@@ -49,7 +49,10 @@ export class Reply {
     this.#line(43, text)
   }
 
-  /** `-text`, e.g. `ERR syntax error`. CR and LF in the text become spaces, so that client bytes cannot forge a reply. */
+  /**
+   * `-text`, e.g. `ERR syntax error`. CR and LF in the text become spaces (at its end: nothing, as Redis does), so that client bytes
+   * cannot forge a reply.
+   */
   error(text: string): void {
     this.errors++
     this.lastError = text
@@ -57,7 +60,12 @@ export class Reply {
     this.#line(45, text)
     // Looked for in the bytes: a character above 255 may have one of the two as its low byte.
     const buffer = this.buffer
-    for (let p = start, end = this.length - 2; p < end; p++) if (buffer[p] === CR || buffer[p] === LF) buffer[p] = SPACE
+    let end = this.length - 2
+    while (buffer[end - 1] === CR || buffer[end - 1] === LF) end--
+    for (let p = start; p < end; p++) if (buffer[p] === CR || buffer[p] === LF) buffer[p] = SPACE
+    buffer[end] = CR
+    buffer[end + 1] = LF
+    this.length = end + 2
   }
 
   /** `:n`, a safe integer. */

@@ -44,6 +44,15 @@ export class Request {
     return text
   }
 
+  /** Argument i as C's `%.*s` prints it, one character per byte: up to its first NUL, at most `limit` bytes. */
+  untilNul(i: number, limit = Infinity): string {
+    const start = this.start[i]
+    const end = Math.min(this.end[i], start + limit)
+    let p = start
+    while (p < end && this.bytes[p] !== 0) p++
+    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, p - start).toString('latin1')
+  }
+
   /** True if argument i is this word, whatever its case. `upper` is upper-case ASCII. */
   is(i: number, upper: string): boolean {
     const start = this.start[i]

@@ -19,6 +19,7 @@ describe.skipIf(!HAS_REDIS)('random commands', () => {
     await using stockd = process.env.COMPAT_SELF === '1' ? await startRedis() : await startNode({ args: ['--appendonly', 'no'] })
     await using twins = await Twins.connect(redis, stockd)
     const failures: string[] = []
+    const seen = new Set<string>()
     for (let n = 0; n * EPISODE < COMMANDS && failures.length < 5; n++) {
       const random = new Random(SEED).fork(`episode ${n}`)
       const generator = new RandomCommands(random)
@@ -30,10 +31,15 @@ describe.skipIf(!HAS_REDIS)('random commands', () => {
       const first = await twins.run(episode)
       if (first === null) continue
       const { episode: shortest, text } = await twins.shrink(episode, first)
+      // The same fault again: the same two replies to the same command.
+      const last = shortest.commands.at(-1)
+      const fault = `${last?.[0]?.toUpperCase()}${text.slice(text.indexOf('\n'))}`
+      if (seen.has(fault)) continue
+      seen.add(fault)
       failures.push(
         `SEED=${SEED}, episode ${n}, RESP${shortest.protocol}:\n${shortest.commands.map((c) => `  ${JSON.stringify(c)}`).join('\n')}\n  disagree on ${text}`,
       )
     }
-    expect(failures, failures.join('\n\n')).toEqual([])
+    expect(failures.length, failures.join('\n\n')).toBe(0)
   })
 })

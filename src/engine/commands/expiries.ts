@@ -2,7 +2,6 @@
 
 import type { Instant } from '../../keyspace/expiry-heap.ts'
 import { GT_AND_LT, NX_AND_OTHERS } from '../../resp/errors.ts'
-import type { Request } from '../../resp/request.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { recordArguments, recordExpiry } from '../key-records.ts'
@@ -25,7 +24,7 @@ function parseConditions(call: Call): number {
     else if (request.is(i, 'GT')) conditions |= GT
     else if (request.is(i, 'LT')) conditions |= LT
     else {
-      reply.error(`ERR Unsupported option ${untilNul(request, i)}`)
+      reply.error(`ERR Unsupported option ${request.untilNul(i)}`)
       return -1
     }
   }
@@ -38,13 +37,6 @@ function parseConditions(call: Call): number {
     return -1
   }
   return conditions
-}
-
-/** The text of an argument as C's `%s` prints it. */
-function untilNul(request: Request, i: number): string {
-  const text = request.latin1(i)
-  const end = text.indexOf('\0')
-  return end === -1 ? text : text.slice(0, end)
 }
 
 /** No instant counts as never: later than all others. */

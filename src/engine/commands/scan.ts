@@ -74,11 +74,12 @@ function keys(call: Call): void {
   replyChosen(call, database)
 }
 
-/** A cursor as C's strtoul reads it: signs are allowed, nothing is 0, 2^64 is too much. -1: invalid. */
+/** A cursor as C's strtoul reads it: up to a NUL, signs are allowed, nothing is 0, 2^64 is too much. -1: invalid. */
 function parseCursor(request: Request, i: number): number {
   if (request.length(i) > 40) return -1
-  const parts = /^([+-]?)(\d+)$/.exec(request.latin1(i))
-  if (parts === null) return request.length(i) === 0 ? 0 : -1
+  const text = request.untilNul(i)
+  const parts = /^([+-]?)(\d+)$/.exec(text)
+  if (parts === null) return text === '' ? 0 : -1
   const n = BigInt(parts[2])
   if (n > UINT64_MAX) return -1
   return Number(BigInt.asUintN(CURSOR_BITS, parts[1] === '-' ? -n : n))

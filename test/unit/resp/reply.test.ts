@@ -52,8 +52,13 @@ describe('Reply', () => {
     // U+010D and U+010A have CR and LF as their low bytes.
     reply.error('ERR \r\n+OK\r\n\u{10d}\u{10a}\xff')
     expect(bytesOf(reply)).toBe('-ERR   +OK    \xff\r\n')
-    expect(reply.errors).toBe(1)
-    expect(reply.lastError).toBe('ERR \r\n+OK\r\n\u{10d}\u{10a}\xff')
+    reply.length = 0
+    reply.error('ERR no \r\n\r')
+    expect(bytesOf(reply)).toBe('-ERR no \r\n')
+    reply.length = 0
+    reply.error('ERR no')
+    expect(reply.errors).toBe(3)
+    expect(reply.lastError).toBe('ERR no')
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 100 }), (text) => {
         const hostile = new Reply(16)
