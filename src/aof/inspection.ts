@@ -72,7 +72,7 @@ export interface Inspection {
   readonly base: { readonly entry: ManifestEntry; readonly last: number; readonly records: number; readonly digest: string } | null
   readonly segments: readonly SegmentFinding[]
   readonly damage: Damage | null
-  /** The log was closed: its last line says so. */
+  /** The log was closed: its last line says so, and with it that every seal before it was synced. */
   readonly clean: boolean
   readonly last: number
   readonly durable: number
@@ -194,7 +194,7 @@ class Inspector {
         const ended = yield* this.#links(reader)
         this.#carry(reader)
         segments.push(finding(entry, reader, file.size()))
-        if (ended === 'bad') {
+        if (ended === 'bad' && !this.#isOnlySeal(entry, reader)) {
           damage = this.#judge(entry, reader, segments.length - 1)
           break
         }
@@ -206,8 +206,7 @@ class Inspector {
     }
     const withData = segments.filter((s) => s.links > 0)
     const newest = withData.at(-1)
-    const clean =
-      damage === null && (newest === undefined || newest.lastLink === 'end' || newest.seal !== null) && withData.slice(0, -1).every((s) => s.seal !== null)
+    const clean = damage === null && newest?.lastLink === 'end' && withData.slice(0, -1).every((s) => s.seal !== null || s.entry.cut !== null)
     return {
       identity: this.#identity,
       manifest: this.#manifest,
@@ -317,6 +316,26 @@ class Inspector {
     const { mark } = reader
     if (mark?.kind === 'seal' && mark.last === entry.sealed.last && mark.crc === entry.sealed.crc && reader.offset === entry.bytes) return
     throw corrupt(`${reader.file.path} is not the sealed segment that the manifest lists`)
+  }
+
+  /**
+   * A segment is sealed after the log has turned to the next one, so a power cut may leave a damaged seal before durable batches. Nothing is
+   * missing if what follows continues exactly here: same checksum, next LSN.
+   */
+  #isOnlySeal(entry: ManifestEntry, reader: SegmentReader): boolean {
+    if (entry.sealed !== null || entry.cut !== null || reader.sealed || reader.offset < entry.bytes || reader.limit - reader.offset > LINE_BYTES_MAX) return false
+    const entries = this.#manifest.entries
+    const next = entries[entries.indexOf(entry) + 1]
+    if (next === undefined) return false
+    const file = this.#disk.open(this.#path(next), 'read')
+    try {
+      const behind = new SegmentReader(file, { nextLsn: reader.nextLsn, chain: reader.chain, limit: next.cut ?? undefined })
+      if (!behind.readHeader()) return false
+      const link = behind.next()
+      return link === 'batch' || link === 'durable' || link === 'end'
+    } finally {
+      file.close()
+    }
   }
 
   #judge(entry: ManifestEntry, reader: SegmentReader, index: number): Damage {

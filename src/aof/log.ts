@@ -24,7 +24,7 @@ import type { Manifest, ManifestEntry } from './format/manifest.ts'
 import { encodeDurable, encodeEnd, encodeSeal } from './format/marks.ts'
 import { MIN_FREE_BYTES, QUEUE_BYTES_MAX, RETAINED_BYTES_MAX, SECOND_MS, SEGMENT_BYTES, SYNC_LATE_MS } from './limits.ts'
 import { ManifestFile } from './manifest-file.ts'
-import { createSegment, Segment } from './segment.ts'
+import { createSegment, type Segment } from './segment.ts'
 import { Tail } from './tail.ts'
 
 export type SyncPolicy = 'always' | 'everysec' | 'no'
@@ -143,7 +143,9 @@ export class Log {
   /** Counts moves to a new segment: what was begun before one is dropped. */
   #generation = 0
   #nextSeq: number
-  #sealed = new Map<number, Sealed>()
+  readonly #sealed = new Map<number, Sealed>()
+  /** Left behind with all records durable, but without a seal that is. */
+  readonly #unsealed = new Map<number, Segment>()
   #chain: number
   /** Position and checksum up to where everything is durable. */
   #durablePosition = 0
@@ -170,7 +172,7 @@ export class Log {
     this.incarnation = start.incarnation
     this.#disk = start.disk
     this.#lock = start.lock
-    this.#manifest = new ManifestFile(start.disk, start.directory, start.manifest)
+    this.#manifest = new ManifestFile(start.disk, start.directory, start.manifest, () => this.#closeOn())
     this.#current = start.current
     this.#prepared = start.prepared
     this.#nextSeq = start.nextSeq
@@ -276,7 +278,7 @@ export class Log {
   }
 
   get manifest(): Manifest {
-    return { entries: this.#manifest.current.entries.map((e) => this.#upToDate(e)) }
+    return { entries: this.#listed(this.#manifest.current) }
   }
 
   /** Number of the newest sealed segment that follows the base without a gap, and the LSN at its end; null: none. */
@@ -513,11 +515,14 @@ export class Log {
       done(new StockdError('LOG_WRITE', 'an fsync is in flight; try again'))
       return
     }
-    // Where the durable part ends; without a copy in memory (policy no) where the written part does.
-    const failed = this.#state.phase === 'failed'
-    const from = failed ? this.#durablePosition : Math.max(this.#durablePosition, this.#tail.oldest)
+    const from = this.#durablePosition
     if (from < this.#tail.oldest) {
-      done(new StockdError('LOG_WRITE', `LSN ${this.durable + 1}.. are no longer in memory: restart the node, which writes them again from the file`))
+      // Policy no keeps nothing in memory.
+      if (this.#state.phase === 'failed') done(new StockdError('LOG_WRITE', `LSN ${this.durable + 1}.. are no longer in memory: restart the node, which writes them again from the file`))
+      else {
+        this.#startSync()
+        done(new StockdError('LOG_WRITE', 'what is in the old segment is being synced first; try again'))
+      }
       return
     }
     this.#moving = true
@@ -530,7 +535,7 @@ export class Log {
     const seq = this.#nextSeq++
     const last = this.written
     let segment: Segment | null = null
-    const first = (from === this.#durablePosition ? this.durable : this.written) + 1
+    const first = this.durable + 1
     inOrder(
       [
         (next) => {
@@ -550,9 +555,8 @@ export class Log {
           const made = segment
           assert(made !== null, 'the segment was made in the first step')
           made.durableBytes = made.size
-          const gone = new Set(dropped.map((s) => s.seq))
           this.#manifest.change((manifest) => {
-            const kept = manifest.entries.filter((e) => e.type === 'b' || (!gone.has(e.seq) && e.seq < made.seq)).map((e) => this.#upToDate(e))
+            const kept = this.#listed(manifest).filter((e) => e.type === 'b' || e.seq <= cut.seq)
             const entries = kept.map((e) => (e.type !== 'b' && e.seq === cut.seq ? { ...e, bytes: cutBytes, cut: cutBytes } : e))
             return { entries: [...entries, made.entry()] }
           }, next)
@@ -560,16 +564,13 @@ export class Log {
       ],
       (error) => {
         this.#moving = false
-        if (error === null && segment !== null) {
-          this.#moved(segment, cut, cutBytes, dropped)
-          done(null)
-          return
-        }
-        if (segment !== null) {
+        if (error === null && segment !== null) this.#moved(segment, cut, cutBytes, dropped)
+        else if (segment !== null) {
           this.#manifest.doom(segment.name)
           closeQuietly(segment)
         }
         done(error)
+        this.#closeOn()
       },
     )
   }
@@ -614,7 +615,7 @@ export class Log {
     const half = this.options.segmentBytes / 2
     const wanted = this.#rotationWanted.length > 0
     if (!wanted && this.#current.size < half) return
-    if (this.#state.phase !== 'open' || this.#moving) return
+    if (this.#state.phase !== 'open' || this.#moving || this.#closed !== null) return
     if (this.#prepared === null) {
       this.#prepare()
       return
@@ -654,7 +655,7 @@ export class Log {
           this.#manifest.change((manifest) => {
             if (segment === null || generation !== this.#generation) return null
             segment.durableBytes = segment.size
-            return { entries: [...manifest.entries.map((e) => this.#upToDate(e)), segment.entry()] }
+            return { entries: [...this.#listed(manifest), segment.entry()] }
           }, next),
       ],
       (error) => {
@@ -668,6 +669,7 @@ export class Log {
           this.#manifest.doom(segment.name)
           closeQuietly(segment)
         }
+        this.#closeOn()
         if (error === null) return
         this.#prepareAt = this.#now + SECOND_MS
         this.events.onNote('warn', `the next segment cannot be made (${errorCode(error)}): ${this.#current.name} grows on`)
@@ -706,7 +708,10 @@ export class Log {
       if (error === null) {
         const digest = segment.digest
         this.#sealed.set(segment.seq, { last: segment.last, crc: seal.crc, digest, bytes })
-      } else this.events.onNote('warn', `the seal of ${segment.name} could not be synced (${errorCode(error)}): its records are durable, it is not compacted before a restart`)
+      } else {
+        this.#unsealed.set(segment.seq, segment)
+        this.events.onNote('warn', `the seal of ${segment.name} could not be synced (${errorCode(error)}): its records are durable, it is not compacted before a restart`)
+      }
       if (this.#closed !== null) {
         this.#closeOn()
         return
@@ -717,7 +722,15 @@ export class Log {
     })
   }
 
-  /** A manifest entry with what has become known since. */
+  /** The entries with what has become known since, without segments that were prepared and then not needed. */
+  #listed(manifest: Manifest): ManifestEntry[] {
+    const live = new Set([...this.#retiring, this.#current].map((s) => s.seq))
+    if (this.#prepared !== null) live.add(this.#prepared.seq)
+    return manifest.entries
+      .map((e) => this.#upToDate(e))
+      .filter((e) => e.type !== 'i' || e.sealed !== null || e.cut !== null || live.has(e.seq) || this.#unsealed.has(e.seq))
+  }
+
   #upToDate(entry: ManifestEntry): ManifestEntry {
     if (entry.type === 'b' || entry.sealed !== null || entry.cut !== null) return entry
     const sealed = this.#sealed.get(entry.seq)
@@ -747,8 +760,7 @@ export class Log {
     this.#manifest.change((manifest) => {
       const keepFrom = this.events.keepFrom?.() ?? Infinity
       const entries: ManifestEntry[] = [base]
-      for (const old of manifest.entries) {
-        const e = this.#upToDate(old)
+      for (const e of this.#listed(manifest)) {
         const last = e.sealed?.last ?? (e.cut === null ? Infinity : lastOfCut(manifest, e))
         if (e.type !== 'b' && last > covered) entries.push(e)
         else if (e.type !== 'b' && last >= keepFrom) entries.push({ ...e, type: 'h' })
@@ -817,14 +829,17 @@ export class Log {
       return
     }
     this.#closed = done
-    if (this.#state.phase === 'blocked' && !this.#state.newSegment) this.#probe()
+    // A segment that is being prepared is not needed any more.
+    this.#generation++
+    this.#probe()
     this.#closeOn()
   }
 
   /** Goes on with closing until nothing is in flight. */
   #closeOn(): void {
     const done = this.#closed
-    if (done === null || this.#sync !== null || this.#sealing || this.#moving) return
+    if (done === null || this.#state.phase === 'closing') return
+    if (this.#sync !== null || this.#sealing || this.#moving || this.#preparing || this.#manifest.isBusy) return
     if (this.#state.phase === 'open' && this.#tail.pendingRecords > 0) this.#put()
     if (this.#state.phase !== 'open') {
       const { phase } = this.#state
@@ -838,6 +853,11 @@ export class Log {
     if (this.#retiring.length > 0 && !this.#retiring[0].sealAgain) {
       this.#sealNext()
       if (this.#sealing) return
+    }
+    if (this.#unsealed.size + this.#retiring.length > 0) {
+      // Everything is durable, but not everything is sealed: without the last line the next start writes the tail again.
+      this.#finish(null)
+      return
     }
     const end = encodeEnd(this.written, this.#now, this.#chain)
     const { file, size } = this.#current
@@ -854,6 +874,7 @@ export class Log {
   #finish(error: DiskError | null): void {
     const done = this.#closed
     this.#closed = null
+    for (const waiting of this.#rotationWanted.splice(0)) waiting(new StockdError('LOG_WRITE', 'the log was closed'))
     this.#state = { phase: 'closed', refusal: 'MISCONF AOF is closed; command not executed' }
     this.#refuse()
     for (const segment of [...this.#retiring, this.#current, ...(this.#prepared === null ? [] : [this.#prepared])]) closeQuietly(segment)

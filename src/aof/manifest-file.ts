@@ -18,11 +18,13 @@ export class ManifestFile {
   readonly #disk: Disk
   readonly #directory: string
   readonly #waiting: Change[] = []
+  readonly #onIdle: () => void
   #busy = false
   /** Names that no durable manifest has any more, or that one may have by accident. */
   #doomed: string[] = []
 
-  constructor(disk: Disk, directory: string, current: Manifest) {
+  constructor(disk: Disk, directory: string, current: Manifest, onIdle: () => void) {
+    this.#onIdle = onIdle
     this.#disk = disk
     this.#directory = `${directory}/${LOG_DIRECTORY}`
     this.current = current
@@ -32,6 +34,10 @@ export class ManifestFile {
   change(make: Change['make'], done: Done): void {
     this.#waiting.push({ make, done })
     if (!this.#busy) this.#next()
+  }
+
+  get isBusy(): boolean {
+    return this.#busy
   }
 
   /** The file is to be deleted, once a manifest without it is durable. */
@@ -57,6 +63,7 @@ export class ManifestFile {
       }
       change.done(error)
       if (!this.#busy) this.#next()
+      if (!this.#busy) this.#onIdle()
     })
   }
 

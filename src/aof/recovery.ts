@@ -100,21 +100,21 @@ function resume(options: OpenLogOptions, lock: DiskLock, found: Inspection): Log
   const { disk, directory, events } = options
   const nodeId = found.identity.nodeId
   if (found.damage !== null) quarantineTail(disk, directory, found, found.damage, options)
+  else quarantineBrokenSeals(disk, directory, found, options)
   let manifest = upToDate(found)
   let nextSeq = newestSeq(disk, directory, found.manifest) + 1
   let chain = found.chain
   let current: Segment
   let prepared: Segment | null = null
-  if (found.clean && found.damage === null) {
-    const reusable = found.segments.filter((s) => s.seal === null && s.entry.cut === null)
-    const [first, second] = reusable.slice(Math.max(0, reusable.length - 2))
-    const target = first === undefined ? undefined : first.links > 0 || second === undefined || second.links === 0 ? first : second
-    if (target === undefined) {
-      current = createSegment(disk, directory, { seq: nextSeq++, node: nodeId, previous: found.segments.at(-1)?.headerCrc ?? 0, createdAt: options.now, first: found.last + 1 })
+  if (!needsRewriting(found)) {
+    const [open, empty] = unsealed(found)
+    if (open === undefined) {
+      const previous = found.segments.at(-1)?.headerCrc ?? 0
+      current = createSegment(disk, directory, { seq: nextSeq++, node: nodeId, previous, createdAt: options.now, first: found.last + 1 })
       manifest = list(disk, directory, manifest, current)
     } else {
-      current = reopenSegment(disk, directory, target)
-      if (target === first && second !== undefined) prepared = reopenSegment(disk, directory, second)
+      current = reopenSegment(disk, directory, open)
+      if (empty !== undefined) prepared = reopenSegment(disk, directory, empty)
     }
   } else {
     const rewritten = rewriteTail(options, found, manifest, nextSeq++)
@@ -135,12 +135,31 @@ function resume(options: OpenLogOptions, lock: DiskLock, found: Inspection): Log
   return new Log({ ...start, time: Math.max(found.time, options.now), epoch: Math.max(1, found.epoch), incarnation: found.incarnation + 1 }, options.log, events)
 }
 
+/**
+ * A seal that is only in the file may be in the page cache alone (its fsync may even have failed): it counts if the manifest has it, or
+ * after a clean stop, which comes after all seals.
+ */
+function isSealed(found: Inspection, segment: SegmentFinding): boolean {
+  return segment.entry.sealed !== null || (found.clean && segment.seal !== null)
+}
+
+function unsealed(found: Inspection): SegmentFinding[] {
+  return found.segments.filter((s) => !isSealed(found, s) && s.entry.cut === null)
+}
+
+/** One open segment, with nothing in it or closed cleanly, and perhaps an empty one prepared behind it: to that can be appended. */
+function needsRewriting(found: Inspection): boolean {
+  const [open, ...rest] = unsealed(found)
+  if (found.damage !== null || (open !== undefined && open.links > 0 && !found.clean)) return true
+  return rest.length > 1 || rest.some((s) => s.links > 0)
+}
+
 /** The manifest with what the files themselves say of their seals. */
 function upToDate(found: Inspection): Manifest {
   const bySeq = new Map(found.segments.map((s) => [s.entry.seq, s]))
   const entries = found.manifest.entries.map((entry) => {
     const segment = entry.type === 'i' ? bySeq.get(entry.seq) : undefined
-    if (segment === undefined || segment.seal === null || entry.sealed !== null) return entry
+    if (segment === undefined || segment.seal === null || entry.sealed !== null || !isSealed(found, segment)) return entry
     return { ...entry, bytes: segment.size, sealed: segment.seal }
   })
   return { entries }
@@ -174,7 +193,7 @@ function list(disk: Disk, directory: string, manifest: Manifest, segment: Segmen
 /** Copies every good link behind the last seal into a new segment, which takes the place of the files they are in. */
 function rewriteTail(options: OpenLogOptions, found: Inspection, manifest: Manifest, seq: number): { segment: Segment; manifest: Manifest; chain: number } {
   const { disk, directory } = options
-  const from = found.segments.findIndex((s) => s.seal === null && s.entry.cut === null)
+  const from = found.segments.findIndex((s) => !isSealed(found, s) && s.entry.cut === null)
   const tail = from < 0 ? [] : found.segments.slice(from)
   const before = from < 0 ? found.segments.at(-1) : found.segments[from - 1]
   const records = tail.reduce((sum, s) => sum + s.records, 0)
@@ -236,6 +255,17 @@ function quarantineTail(disk: Disk, directory: string, found: Inspection, damage
     `${damage.kind === 'torn' ? 'torn tail' : 'unsynced batches out of order'} in ${damage.name} at byte ${damage.offset} (${damage.problem}): ${damage.bytes} bytes cut and ` +
       `kept in ${quarantine}; ${lost}. None of it was durable: under appendfsync always nothing acknowledged is lost, under everysec at most the last second`,
   )
+}
+
+/** A seal that a power cut damaged is no loss, but no byte is thrown away. */
+function quarantineBrokenSeals(disk: Disk, directory: string, found: Inspection, options: OpenLogOptions): void {
+  for (const segment of found.segments) {
+    if (segment.seal !== null || segment.entry.cut !== null || segment.end === segment.size) continue
+    disk.makeDirectory(`${directory}/${QUARANTINE_DIRECTORY}`)
+    copyToQuarantine(disk, directory, segment.entry, segment.end, options.now)
+    disk.syncDirectoryNow(`${directory}/${QUARANTINE_DIRECTORY}`)
+    options.events.onNote('info', `the seal of ${segment.entry.name} was cut by the stop; no record is missing`)
+  }
 }
 
 function copyToQuarantine(disk: Disk, directory: string, entry: ManifestEntry, offset: number, now: number): void {
