@@ -28,6 +28,8 @@ export class Keyspace {
   /** The keys of database 0 that are SKUs, for the ledger. */
   readonly stockKeys = new StockKeys(this)
   onExpired: OnExpired | null = null
+  /** False: `advance` deletes nothing, only looking a key up does (DEBUG SET-ACTIVE-EXPIRE). */
+  isExpiringActively = true
   /** Unix milliseconds, as last told. */
   now: number
   /** The same in seconds, 28 bits, as rows keep it. */
@@ -53,6 +55,7 @@ export class Keyspace {
     if (this.now === 0) this.#firstSecond = secondOf(now)
     this.now = now
     this.second = secondOf(now)
+    if (!this.isExpiringActively) return 0
     let deleted = 0
     for (let n = this.databases.length; n > 0 && deleted < EXPIRED_PER_ADVANCE; n--) {
       const database = this.databases[this.#nextToExpire]
@@ -69,6 +72,7 @@ export class Keyspace {
 
   /** The earliest instant at which `advance` has something to delete; Infinity if there is none. */
   nextDeadline(): number {
+    if (!this.isExpiringActively) return Infinity
     let first = Infinity
     for (const database of this.databases) first = Math.min(first, database.expiries.first)
     return first + 1

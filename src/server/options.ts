@@ -184,7 +184,7 @@ const percentiles: Kind<readonly number[]> = {
   severalWords: true,
   parse(value) {
     const numbers = value.split(' ').filter((word) => word !== '').map((word) => (/^[0-9]{1,3}(\.[0-9]{1,6})?$/.test(word) ? Number(word) : -1))
-    return numbers.every((n) => n >= 0 && n <= 100) ? numbers : new Refused('latency-tracking-info-percentiles argument must be between 0.0 and 100.0 inclusive')
+    return numbers.every((n) => n >= 0 && n <= 100) ? numbers : new Refused('latency-tracking-info-percentiles parameters should sit between [0.0,100.0]')
   },
   format: (numbers) => numbers.join(' '),
 }

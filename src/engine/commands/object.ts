@@ -31,16 +31,19 @@ function asInteger(database: Database, ref: number): bigint | undefined {
   return parseInt64(database.bytes, database.valueStart, database.valueEnd)
 }
 
+/** As OBJECT ENCODING says it. */
+export function encodingName(database: Database, ref: number): string {
+  const kind = database.kind(ref)
+  if (kind !== KIND_STRING) return KIND_NAMES[kind]
+  if (asInteger(database, ref) !== undefined) return 'int'
+  return database.encoding(ref) === ENCODING_RAW || database.valueLength(ref) > EMBEDDED_BYTES_MAX ? 'raw' : 'embstr'
+}
+
 function encoding(call: Call): void {
-  const { reply } = call
   const database = databaseOf(call)
   const ref = peekKey(call, database, 2)
-  if (ref === 0) return reply.nil()
-  const kind = database.kind(ref)
-  if (kind !== KIND_STRING) return reply.text(KIND_NAMES[kind])
-  if (asInteger(database, ref) !== undefined) reply.text('int')
-  else if (database.encoding(ref) === ENCODING_RAW || database.valueLength(ref) > EMBEDDED_BYTES_MAX) reply.text('raw')
-  else reply.text('embstr')
+  if (ref === 0) call.reply.nil()
+  else call.reply.text(encodingName(database, ref))
 }
 
 function refcount(call: Call): void {

@@ -169,8 +169,9 @@ export function clientCommands(node: Node): CommandSpec[] {
           run(call) {
             const { request, reply } = call
             let onlyWrites = false
+            if (request.argc > 4) return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try CLIENT HELP.`)
             if (request.argc === 4 && request.is(3, 'WRITE')) onlyWrites = true
-            else if (request.argc > 4 || (request.argc === 4 && !request.is(3, 'ALL'))) return reply.error(SYNTAX)
+            else if (request.argc === 4 && !request.is(3, 'ALL')) return reply.error('ERR CLIENT PAUSE mode must be WRITE or ALL')
             const ms = timeout(call, 2)
             if (ms === null) return
             node.pause({ until: node.engine.now + ms, onlyWrites })

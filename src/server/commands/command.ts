@@ -38,6 +38,17 @@ const HELP = [
 /** Not a flag that clients know: it says that an option guards the command. */
 const INTERNAL_FLAG: CommandFlag = 'protected'
 
+/** The order in which Redis names categories; ours come last. */
+const CATEGORIES = [
+  'keyspace', 'read', 'write', 'set', 'sortedset', 'list', 'hash', 'string', 'bitmap', 'hyperloglog', 'geo', 'stream', 'pubsub', 'admin', 'fast',
+  'slow', 'blocking', 'dangerous', 'connection', 'transaction', 'scripting',
+]
+
+function rankOf(category: string): number {
+  const rank = CATEGORIES.indexOf(category)
+  return rank < 0 ? CATEGORIES.length : rank
+}
+
 interface Named {
   /** Lower case, a subcommand with its container: `client|list`. */
   readonly name: string
@@ -67,7 +78,7 @@ export function commandCommands(node: Node): CommandSpec[] {
             const chosen = request.argc === 2 ? node.commands.specs.map((spec) => named(spec, '')) : asked(request)
             reply.array(chosen.length)
             for (const one of chosen) {
-              if (one === null) reply.nilArray()
+              if (one === null) reply.nil()
               else writeInfo(reply, one)
             }
           },
@@ -204,8 +215,9 @@ function writeInfo(reply: Reply, { name, spec }: Named): void {
   reply.integer(first)
   reply.integer(last)
   reply.integer(step)
-  reply.set(spec.categories.length)
-  for (const category of spec.categories) reply.simple(`@${category}`)
+  const categories = [...spec.categories].sort((a, b) => rankOf(a) - rankOf(b))
+  reply.set(categories.length)
+  for (const category of categories) reply.simple(`@${category}`)
   reply.set(0)
   if (first === 0) reply.set(0)
   else {

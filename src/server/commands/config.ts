@@ -2,7 +2,7 @@
 
 import type { Call } from '../../engine/call.ts'
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
-import { wrongArity } from '../../resp/errors.ts'
+import { SYNTAX } from '../../resp/errors.ts'
 import { OPTIONS } from '../options.ts'
 import type { Setting } from '../options.ts'
 import type { Node } from '../node.ts'
@@ -89,7 +89,7 @@ export function configCommands(node: Node): CommandSpec[] {
   }
 
   function set({ request, reply }: Call): void {
-    if (request.argc % 2 !== 0) return reply.error(wrongArity('config|set'))
+    if (request.argc % 2 !== 0) return reply.error(SYNTAX)
     const settings: Setting[] = []
     for (let i = 2; i < request.argc; i += 2) settings.push({ name: request.latin1(i), value: request.copy(i + 1).toString('utf8') })
     const refusal = options.change(settings)

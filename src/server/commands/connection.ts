@@ -3,7 +3,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Call } from '../../engine/call.ts'
 import type { CommandSpec } from '../../engine/command.ts'
-import { parseInteger } from '../../base/decimal.ts'
+import { parseInt64, parseInteger } from '../../base/decimal.ts'
 import { DATABASE_OUT_OF_RANGE, NO_PROTOCOL, SYNTAX, VALUE_NOT_AN_INTEGER, WRONG_PASSWORD, wrongArity } from '../../resp/errors.ts'
 import type { Reply } from '../../resp/reply.ts'
 import type { Node } from '../node.ts'
@@ -22,6 +22,7 @@ const FAILED_AUTH_DELAY_MS = 200
 
 const NO_PASSWORD_SET =
   'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?'
+const INDEX_OUT_OF_INT = 'ERR value is out of range, value must between -2147483648 and 2147483647'
 const HELLO_UNAUTHENTICATED =
   'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be ' +
   'used to authenticate the client and select the RESP protocol version at the same time'
@@ -46,8 +47,6 @@ export function connectionCommands(node: Node): CommandSpec[] {
     node.park(session, {
       deadline: node.engine.now + (tries - 1) * FAILED_AUTH_DELAY_MS,
       isReady: () => false,
-      // CLIENT UNBLOCK must not shorten it.
-      isPostponed: true,
       answer(later) {
         later.error(WRONG_PASSWORD)
         if (close) session.isClosing = true
@@ -87,11 +86,12 @@ export function connectionCommands(node: Node): CommandSpec[] {
       name: 'SELECT', arity: 2, flags: ['loading', 'stale', 'fast'], categories: ['connection'], group: 'connection', since: '1.0.0', syntax: 'index',
       summary: 'Change the selected database for the current connection',
       run({ request, reply, client }) {
-        const index = parseInteger(request.bytes, request.start[1], request.end[1])
-        if (Number.isNaN(index) || Math.abs(index) > 0x7fffffff) reply.error(VALUE_NOT_AN_INTEGER)
+        const index = parseInt64(request.bytes, request.start[1], request.end[1])
+        if (index === undefined) reply.error(VALUE_NOT_AN_INTEGER)
+        else if (index < -0x80000000n || index > 0x7fffffffn) reply.error(INDEX_OUT_OF_INT)
         else if (index < 0 || index >= options.values.databases) reply.error(DATABASE_OUT_OF_RANGE)
         else {
-          client.database = index
+          client.database = Number(index)
           reply.ok()
         }
       },

@@ -5,6 +5,7 @@
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8'
 import type { Call } from '../../engine/call.ts'
 import type { CommandSpec } from '../../engine/command.ts'
+import { encodingName } from '../../engine/commands/object.ts'
 import { Engine } from '../../engine/engine.ts'
 import { Journal } from '../../engine/journal.ts'
 import { parseInteger } from '../../base/decimal.ts'
@@ -123,7 +124,7 @@ export function debugCommands(node: Node): CommandSpec[] {
     if (ref === 0) return reply.error('ERR no such key')
     const idle = engine.keyspace.idleSeconds(database, ref)
     reply.simple(
-      `Value at:0x${ref.toString(16)} refcount:1 encoding:${engine.encodingOf(database, ref)} serializedlength:${database.valueLength(ref)} ` +
+      `Value at:0x${ref.toString(16)} refcount:1 encoding:${encodingName(database, ref)} serializedlength:${database.valueLength(ref)} ` +
         `lru:${database.accessSecond(ref)} lru_seconds_idle:${idle}`,
     )
   }
@@ -229,9 +230,11 @@ function protocolSample({ request, reply }: Call): void {
       }
       return reply.text('Some real reply following the attribute')
     case 'push':
+      if (!isThree) return reply.error('ERR RESP2 is not supported by this command')
       reply.push(2)
       reply.text('server-cpu-usage')
-      return reply.integer(42)
+      reply.integer(42)
+      return reply.text('Some real reply following the push reply')
     case 'bignum':
       return isThree ? reply.raw(Buffer.from('(1234567999999999999999999999999999999\r\n')) : reply.text('1234567999999999999999999999999999999')
     case 'verbatim':
@@ -241,6 +244,9 @@ function protocolSample({ request, reply }: Call): void {
     case 'false':
       return reply.boolean(false)
     default:
-      return reply.error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|null|array|set|map|attrib|push|verbatim|true|false")
+      return reply.error(
+        'ERR Wrong protocol type name. Please use one of the following: ' +
+          'string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false',
+      )
   }
 }

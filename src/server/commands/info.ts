@@ -281,8 +281,7 @@ function cpu(): Fields {
 }
 
 function stock(node: Node): Fields {
-  const ledger = node.engine.ledger as { counts?(): Record<string, number> }
-  return Object.entries(ledger.counts?.() ?? {})
+  return Object.entries(node.engine.ledger.counts())
 }
 
 function commandStats(node: Node): Fields {

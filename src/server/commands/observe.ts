@@ -187,7 +187,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
       if (!(count >= -1)) return reply.error('ERR count should be greater than or equal to -1')
       if (count === -1) count = Infinity
     } else if (request.argc > 3) {
-      return reply.error("ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP.")
+      return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try SLOWLOG HELP.`)
     }
     const entries = stats.slowlog.entries.slice(0, count)
     reply.array(entries.length)

@@ -48,7 +48,7 @@ export function serverCommands(node: Node): CommandSpec[] {
     keyless({
       name: 'BGSAVE', arity: -1, flags: ['admin', 'noscript', 'no_async_loading'], group: 'server', since: '1.0.0', syntax: '[SCHEDULE]',
       summary: 'Asynchronously save the dataset to disk',
-      run: ({ reply }) => reply.error(NO_SNAPSHOTS),
+      run: ({ request, reply }) => reply.error(request.argc === 1 || (request.argc === 2 && request.is(1, 'SCHEDULE')) ? NO_SNAPSHOTS : SYNTAX),
     }),
     keyless({
       name: 'BGREWRITEAOF', arity: 1, flags: ['admin', 'noscript', 'no_async_loading'], group: 'server', since: '1.0.0', syntax: '',
@@ -73,6 +73,7 @@ export function serverCommands(node: Node): CommandSpec[] {
         // There are no replicas to wait for: 0 of them are there at once, more will not come before the time is up.
         if (replicas <= 0) return reply.integer(0)
         node.park(sessionOf(call), {
+          isBlocking: true,
           deadline: ms === 0 ? Infinity : node.engine.now + ms,
           isReady: () => false,
           answer: (later) => later.integer(0),
@@ -153,6 +154,7 @@ export function serverCommands(node: Node): CommandSpec[] {
     }
     const isReady = (): boolean => replicas === 0 && (local === 0 || isLocal())
     if (isReady()) return answer(reply)
+    node.park(session, { isBlocking: true, deadline: ms === 0 ? Infinity : node.engine.now + ms, isReady, answer })
   }
 }
 
