@@ -203,6 +203,8 @@ export class RandomCommands {
     if (random.chance(0.06)) args.splice(random.between(1, args.length), 1)
     if (random.chance(0.04)) args.push(random.pick(JUNK))
     if (random.chance(0.04)) args[random.between(1, Math.max(1, args.length - 1))] = random.pick(JUNK)
+    // A value that slipped into the offset's place must not make a string of hundreds of megabytes.
+    if (args[0] === 'SETRANGE' && Number(args[2]) > 100_000 && Number(args[2]) < 2 ** 29) args[2] = '100000'
     if (random.chance(0.5)) args[0] = this.#anyCase(args[0])
     return args
   }

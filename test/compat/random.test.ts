@@ -28,7 +28,9 @@ describe.skipIf(!HAS_REDIS)('random commands', () => {
         cuts: random.uint32(),
         commands: Array.from({ length: EPISODE }, () => generator.next()),
       }
-      const first = await twins.run(episode)
+      const first = await twins.run(episode).catch((error: unknown) => {
+        throw new Error(`SEED=${SEED}, episode ${n}: a server stopped answering. stockd printed:\n${stockd.log()}`, { cause: error })
+      })
       if (first === null) continue
       const { episode: shortest, text } = await twins.shrink(episode, first)
       // The same fault again: the same two replies to the same command.
