@@ -4,11 +4,22 @@
 // records. The same commands at the same instants give the same state; replaying the records gives it again.
 
 import type { Millis } from '../base/brand.ts'
+import { StockdError } from '../base/error.ts'
+import { mix } from '../base/hash.ts'
 import { Random } from '../base/random.ts'
-import { Ledger } from '../stock/ledger.ts'
 import { Keyspace } from '../keyspace/keyspace.ts'
+import { unknownCommand, unknownSubcommand, wrongArity } from '../resp/errors.ts'
 import type { Request } from '../resp/request.ts'
+import { Ledger } from '../stock/ledger.ts'
+import type { Call } from './call.ts'
+import { CommandTable } from './command.ts'
+import { ENGINE_COMMANDS } from './commands.ts'
 import { Journal } from './journal.ts'
+import { KeyRecords } from './key-records.ts'
+import { Outbox } from './outbox.ts'
+import { StockRecorder } from './records/stock-recorder.ts'
+import { StockReplay } from './records/stock-replay.ts'
+import { StockSnapshot } from './records/stock-snapshot.ts'
 
 export interface EngineOptions {
   /** Seed of hashes, RANDOMKEY and the like. A real node draws it from the OS. */
@@ -36,59 +47,129 @@ export const ENGINE_DEFAULTS: EngineOptions = {
   allowStockFlush: false,
 }
 
+/** Databases and the ledger draw their hash seeds from one seed, but not the same ones. */
+const LEDGER_SEED = 0x1ed6e5
+
 export class Engine {
   readonly options: EngineOptions
   readonly journal = new Journal()
+  readonly outbox = new Outbox()
   readonly random: Random
   readonly keyspace: Keyspace
   readonly ledger: Ledger
+  readonly #keyRecords: KeyRecords
+  readonly #stockReplay: StockReplay
+  readonly #stockSnapshot: StockSnapshot
   /** The instant of the current turn. */
   now = 0 as Millis
-  /** Memory is over the limit: `denyoom` commands and new orders are refused. Set by the server before a turn. */
-  outOfMemory = false
-  /** The outbox is over its limit: new orders are refused with BACKLOG. */
-  backlogFull = false
+  /** Records were replayed, and `recovered` was not called yet: nothing expires before the holds have had their grace. */
+  #isRecovering = false
+  #commands: CommandTable | null = null
 
   constructor(options: Partial<EngineOptions> = {}) {
     this.options = { ...ENGINE_DEFAULTS, ...options }
-    this.random = new Random(this.options.seed)
-    this.keyspace = new Keyspace({ databases: this.options.databases, seed: this.options.seed })
-    this.ledger = new Ledger(/* ... */)
+    const { seed, databases } = this.options
+    this.random = new Random(seed)
+    this.keyspace = new Keyspace({ databases, seed })
+    this.ledger = new Ledger({
+      options: this.options,
+      identity: { seed: mix(seed ^ LEDGER_SEED), nodeNumber: this.options.nodeNumber, idSalt: this.random.fork('ids').uint32() },
+      names: this.keyspace.stockKeys,
+      facts: (state) => new StockRecorder(state, this.journal, this.outbox),
+    })
+    this.#keyRecords = new KeyRecords(this.keyspace, this.journal, () => this.ledger.flush())
+    this.#stockReplay = new StockReplay(this.ledger.state, this.outbox)
+    this.#stockSnapshot = new StockSnapshot(this.ledger.state, this.outbox)
+  }
+
+  /** Memory is over the limit: `denyoom` commands and new orders are refused. Set by the server before a turn. */
+  get outOfMemory(): boolean {
+    return this.ledger.outOfMemory
+  }
+
+  set outOfMemory(isOut: boolean) {
+    this.ledger.outOfMemory = isOut
+  }
+
+  /** The outbox is over its limit: new orders are refused with BACKLOG. */
+  get backlogFull(): boolean {
+    return this.ledger.backlogFull
+  }
+
+  set backlogFull(isFull: boolean) {
+    this.ledger.backlogFull = isFull
+  }
+
+  /** Runs a command: for tests, simulations and tools. The server resolves commands itself, because it has more of them. */
+  execute(call: Call): void {
+    const { request, reply } = call
+    this.#commands ??= new CommandTable(ENGINE_COMMANDS)
+    const spec = this.#commands.resolve(request)
+    if (spec === null) return reply.error(unknownCommand(request))
+    if (spec.subcommands !== undefined && request.argc >= 2) return reply.error(unknownSubcommand(request, spec.name))
+    const { arity } = spec
+    if (arity >= 0 ? request.argc !== arity : request.argc < -arity) return reply.error(wrongArity(spec.name.toLowerCase()))
+    call.spec = spec
+    spec.run(call)
   }
 
   /** Time goes on: holds that are due expire, in order, with their records; keys that are due are deleted (with a bound per call). */
   advance(now: Millis): void {
-    void now
+    if (now > this.now) this.now = now
+    if (this.#isRecovering) return
+    this.ledger.advance(this.now)
+    this.keyspace.advance(this.now)
   }
 
   /** The earliest instant at which `advance` has something to do; Infinity if there is none. */
   nextDeadline(): number {
-    return Infinity
+    if (this.#isRecovering) return Infinity
+    return Math.min(this.ledger.nextDeadline(), this.keyspace.nextDeadline())
   }
 
   /** Applies one record of the log. Never decides, never refuses: a record that contradicts the state throws StockdError LOG_SEMANTIC. */
   replay(record: Request): void {
-    void record
+    this.#isRecovering = true
+    if (this.#stockReplay.replay(record) || this.#keyRecords.replay(record)) return
+    throw new StockdError('LOG_SEMANTIC', `record '${record.latin1(0).slice(0, 64)}' is unknown: written by a newer stockd?`)
   }
 
-  /** After the last record of a restart: gives open holds their grace (one record). */
+  /** The newest instant that a replayed record of the ledger told; 0 if there was none. Time must not go back behind it. */
+  get newestReplayed(): number {
+    return this.#stockReplay.newest
+  }
+
+  /** After the last record of a restart: gives open holds their grace (one record). From now on time counts. */
   recovered(now: Millis): void {
-    void now
+    if (now > this.now) this.now = now
+    if (!this.#isRecovering) return
+    this.#isRecovering = false
+    this.ledger.recovered(this.now)
   }
 
   /** The whole state as records, into `journal`, a piece per `next()`: replaying them into an empty engine gives the same digest. */
   *snapshot(journal: Journal): Generator<void> {
-    void journal
-    yield
+    yield* this.#stockSnapshot.write(journal)
+    yield* this.#keyRecords.snapshot(journal)
   }
 
   /** Digest of the whole state, contents included: 16 hex digits, equal for equal states whatever their histories. O(state). */
   digest(): string {
-    return ''
+    return combined(this.#stockSnapshot.digest(), this.keyspace.digest())
   }
 
   /** A digest kept up to date by every change (counts, balances, order states and versions, key hashes and lengths): O(1) to read. */
   sealDigest(): string {
-    return ''
+    return combined(this.ledger.state.seal(), this.keyspace.sealDigest())
   }
+}
+
+function combined(stock: readonly [number, number], keys: string): string {
+  const high = mix(stock[0]) ^ Number.parseInt(keys.slice(0, 8), 16)
+  const low = mix(stock[1]) ^ Number.parseInt(keys.slice(8), 16)
+  return hex(high) + hex(low)
+}
+
+function hex(n: number): string {
+  return (n >>> 0).toString(16).padStart(8, '0')
 }

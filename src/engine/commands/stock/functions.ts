@@ -1,0 +1,133 @@
+// FCALL STOCK.X 1 key ... is STOCK.X key ...: cluster clients know which argument of FCALL is the key, and route it to its owner.
+// There are no other functions; FUNCTION answers what a client asks in passing.
+
+import { parseInt64 } from '../../../base/decimal.ts'
+import { OUT_OF_MEMORY, SYNTAX, wrongArity } from '../../../resp/errors.ts'
+import { Request } from '../../../resp/request.ts'
+import type { Call } from '../../call.ts'
+import { type CommandSpec, CommandTable, NO_KEYS } from '../../command.ts'
+
+const HEADER = 3
+
+/** Runs the STOCK command that an FCALL names, as if it had come by itself. */
+class FunctionCall {
+  readonly #table: CommandTable
+  /** The request as the command sees it: the same bytes, other offsets. */
+  readonly #inner = new Request()
+
+  constructor(commands: readonly CommandSpec[]) {
+    this.#table = new CommandTable(commands)
+  }
+
+  run(call: Call, isReadOnly: boolean): void {
+    const { request, reply, spec } = call
+    const target = this.#table.get(request.latin1(1))
+    if (target === null) return reply.error('ERR Function not found')
+    const keys = parseInt64(request.bytes, request.start[2], request.end[2])
+    if (keys === undefined) return reply.error('ERR Bad number of keys provided')
+    if (keys < 0n) return reply.error("ERR Number of keys can't be negative")
+    if (keys > BigInt(request.argc - HEADER)) return reply.error("ERR Number of keys can't be greater than number of args")
+    const isRead = target.flags.includes('readonly')
+    if (isReadOnly && !isRead) return reply.error('ERR Can not execute a script with write flag using *_ro command.')
+    if (keys !== (request.argc > HEADER && target.keys !== NO_KEYS ? 1n : 0n)) return reply.error(`ERR ${target.name} has another number of keys`)
+    const inner = this.#inner
+    inner.bytes = request.bytes
+    inner.argc = request.argc - HEADER + 1
+    inner.reserve(inner.argc)
+    inner.start[0] = request.start[1]
+    inner.end[0] = request.end[1]
+    for (let i = 1; i < inner.argc; i++) {
+      inner.start[i] = request.start[i + HEADER - 1]
+      inner.end[i] = request.end[i + HEADER - 1]
+    }
+    const { arity } = target
+    if (arity >= 0 ? inner.argc !== arity : inner.argc < -arity) return reply.error(wrongArity(target.name.toLowerCase()))
+    if (call.engine.outOfMemory && target.flags.includes('denyoom')) return reply.error(OUT_OF_MEMORY)
+    call.request = inner
+    call.spec = target
+    target.run(call)
+    call.request = request
+    call.spec = spec
+  }
+}
+
+/** The commands by which the given ones can be called as functions. */
+export function functionCommands(stock: readonly CommandSpec[]): readonly CommandSpec[] {
+  const functions = new FunctionCall(stock)
+  const keysOf = (request: Request): number[] => (request.argc > HEADER && request.latin1(2) === '1' ? [HEADER] : [])
+  return [
+    {
+      name: 'FCALL',
+      arity: -3,
+      flags: ['write', 'noscript', 'stale', 'skip_monitor', 'movablekeys'],
+      keys: NO_KEYS,
+      keysOf,
+      categories: ['slow', 'scripting'],
+      group: 'scripting',
+      since: '7.0.0',
+      complexity: 'Depends on the function that is executed.',
+      summary: 'Invokes a function: STOCK.X, which is the command of that name.',
+      syntax: 'function numkeys [key [key ...]] [arg [arg ...]]',
+      run: (call) => functions.run(call, false),
+    },
+    {
+      name: 'FCALL_RO',
+      arity: -3,
+      flags: ['readonly', 'noscript', 'stale', 'skip_monitor', 'movablekeys'],
+      keys: NO_KEYS,
+      keysOf,
+      categories: ['slow', 'scripting'],
+      group: 'scripting',
+      since: '7.0.0',
+      complexity: 'Depends on the function that is executed.',
+      summary: 'Invokes a function that only reads: STOCK.GET, STOCK.INFO and the like.',
+      syntax: 'function numkeys [key [key ...]] [arg [arg ...]]',
+      run: (call) => functions.run(call, true),
+    },
+    {
+      name: 'FUNCTION',
+      arity: -2,
+      flags: [],
+      keys: NO_KEYS,
+      categories: ['slow', 'scripting'],
+      group: 'scripting',
+      since: '7.0.0',
+      complexity: 'Depends on subcommand.',
+      summary: 'A container for function commands.',
+      syntax: '',
+      subcommands: [
+        {
+          name: 'FLUSH',
+          arity: -2,
+          flags: ['noscript'],
+          keys: NO_KEYS,
+          categories: ['write', 'slow', 'scripting'],
+          group: 'scripting',
+          since: '7.0.0',
+          complexity: 'O(1)',
+          summary: 'Deletes all functions that were loaded: there are none.',
+          syntax: '[ASYNC | SYNC]',
+          run: ({ request, reply }) => {
+            const isPlain = request.argc === 2 || (request.argc === 3 && (request.is(2, 'ASYNC') || request.is(2, 'SYNC')))
+            if (isPlain) reply.ok()
+            else reply.error(request.argc === 3 ? 'ERR FUNCTION FLUSH only supports SYNC|ASYNC option' : SYNTAX)
+          },
+        },
+        {
+          name: 'LIST',
+          arity: -2,
+          flags: ['noscript'],
+          keys: NO_KEYS,
+          categories: ['slow', 'scripting'],
+          group: 'scripting',
+          since: '7.0.0',
+          complexity: 'O(1)',
+          summary: 'Lists the functions that were loaded: there are none.',
+          syntax: '[LIBRARYNAME library-name-pattern] [WITHCODE]',
+          run: ({ reply }) => reply.array(0),
+        },
+      ],
+      run: ({ reply }) => reply.error(wrongArity('function')),
+    },
+  ]
+}

@@ -1,0 +1,416 @@
+// Applies the records of the ledger (stock-recorder.ts, stock-snapshot.ts). It never decides and never refuses: a record that does not fit
+// the state, or whose balance comes out differently, is a contradiction, and the node stops: LOG_SEMANTIC.
+
+import { parseInteger } from '../../base/decimal.ts'
+import { StockdError } from '../../base/error.ts'
+import type { Request } from '../../resp/request.ts'
+import { operationDigest } from '../../stock/ledger.ts'
+import type { LedgerState } from '../../stock/ledger-state.ts'
+import { OperationKind, OrderExtra, type Operation } from '../../stock/order-extra.ts'
+import { ITEMS_MAX, OrderRequest, QUANTITY_MAX } from '../../stock/order-request.ts'
+import type { Sku, SkuTerms } from '../../stock/sku.ts'
+import { OrderState } from '../../stock/state.ts'
+import { Outbox } from '../outbox.ts'
+import { readTerms } from './sku-terms.ts'
+import { partOfOrder } from './stock-recorder.ts'
+import { StockSnapshot } from './stock-snapshot.ts'
+
+const ITEM_ARGUMENTS = 4
+const UNKNOWN_ORDER = Buffer.from('unknown_order', 'latin1')
+
+export class StockReplay {
+  readonly #state: LedgerState
+  readonly #outbox: Outbox
+  readonly #snapshot: StockSnapshot
+  readonly #request = new OrderRequest()
+  readonly #skus: Sku[] = []
+  readonly #available = new Float64Array(ITEMS_MAX)
+  #record: Request = null as unknown as Request
+
+  constructor(state: LedgerState, outbox: Outbox) {
+    this.#state = state
+    this.#outbox = outbox
+    this.#snapshot = new StockSnapshot(state, outbox)
+  }
+
+  /** The instant of the newest record that was applied; 0 if there was none. */
+  newest = 0
+
+  /** @returns false if the record is none of the ledger's. */
+  replay(record: Request): boolean {
+    this.#record = record
+    if (record.is(0, 'ORDER.RESERVED')) {
+      this.#reserved()
+      return true
+    }
+    switch (record.latin1(0)) {
+      case 'ORDER.CONFIRMED': this.#confirmed(); return true
+      case 'ORDER.RELEASED': this.#released(); return true
+      case 'ORDER.EXPIRED': this.#expired(); return true
+      case 'ORDER.EXTENDED': this.#extended(); return true
+      case 'ORDER.RETURNED': this.#returned(); return true
+      case 'ORDER.PAYMENT_ORPHANED': this.#orphaned(); return true
+      case 'ORDER.TOMBSTONE': this.#tombstone(); return true
+      case 'ORDER.GRACED': this.#graced(); return true
+      case 'ORDER.TRIMMED': this.#trimmed(); return true
+      case 'STOCK.CREATED': this.#created(); return true
+      case 'STOCK.ALTERED': this.#altered(); return true
+      case 'STOCK.ADJUSTED': this.#adjusted(); return true
+      case 'STOCK.DROPPED': this.#dropped(); return true
+      case 'STOCK.SOLDOUT':
+      case 'STOCK.AVAILABLE': this.#sellable(); return true
+      default:
+        return this.#snapshot.replay(record, (why) => this.#contradiction(why))
+    }
+  }
+
+  // Orders
+
+  #reserved(): void {
+    const record = this.#record
+    this.#arity(5 + ITEM_ARGUMENTS)
+    const options = (record.argc - 5) % ITEM_ARGUMENTS
+    if (options > 2) throw this.#contradiction('wrong number of arguments')
+    const request = this.#newOrder(5 + options)
+    const holdMs = this.#integer(3, 1)
+    request.deadline = request.at + holdMs
+    if (options > 1) this.#slice(request.ref, 6)
+    const isMade = options > 0 && record.is(5, '*')
+    if (isMade) this.#state.ids.observe(request.id.bytes, request.id.end)
+    const order = this.#state.openOrder(request, this.#skus)
+    this.#checkBalances()
+    this.#event(partOfOrder(this.#state, order), 4)
+  }
+
+  #confirmed(): void {
+    const record = this.#record
+    this.#arity(6)
+    const hasRef = (record.argc - 6) % ITEM_ARGUMENTS
+    if (hasRef > 1) throw this.#contradiction('wrong number of arguments')
+    const isMade = record.is(5, 'PAID*')
+    if (isMade || record.is(5, 'PAID')) {
+      const request = this.#newOrder(6 + hasRef)
+      request.isPaid = true
+      request.deadline = 0
+      if (hasRef === 1) this.#slice(request.ref, 6)
+      if (isMade) this.#state.ids.observe(request.id.bytes, request.id.end)
+      const order = this.#state.openOrder(request, this.#skus)
+      this.#checkBalances()
+      this.#versionAndEvent(order)
+      return
+    }
+    const order = this.#order()
+    const at = this.#instant(2)
+    const payment = hasRef === 1 ? record.copy(6) : null
+    const extra = this.#state.extraOf(order)
+    if (record.is(5, 'SALE')) {
+      this.#inState(order, OrderState.RESERVED)
+      this.#chosen(order, extra, 6 + hasRef, 0)
+      this.#state.sell(order, extra, { at, payment })
+    } else if (record.is(5, 'LATE')) {
+      this.#inState(order, OrderState.EXPIRED)
+      this.#chosen(order, extra, 6 + hasRef, 1)
+      for (let i = 0; i < this.#request.count; i++) {
+        if (this.#request.quantity[i] > this.#skus[i].available) throw this.#contradiction('more units than available')
+      }
+      this.#state.revive(order, extra, { at, payment })
+    } else if (record.is(5, 'ADOPTED') && payment !== null) {
+      this.#inState(order, OrderState.CONFIRMED)
+      this.#items(6 + hasRef, 1, false)
+      this.#state.adopt(order, payment, at)
+      this.#versionAndEvent(order)
+      return
+    } else throw this.#contradiction('unknown kind of sale')
+    this.#checkBalances()
+    this.#versionAndEvent(order)
+  }
+
+  #released(): void {
+    this.#arity(8)
+    const order = this.#order()
+    this.#inState(order, OrderState.RESERVED)
+    const extra = this.#state.extraOf(order)
+    this.#chosen(order, extra, 8, 1)
+    const at = this.#instant(2)
+    this.#state.release(order, extra, { at, operation: this.#operation(order, OperationKind.RELEASE, at), reason: this.#optional(7) })
+    this.#checkBalances()
+    this.#versionAndEvent(order)
+  }
+
+  #expired(): void {
+    this.#arity(5)
+    const order = this.#order()
+    this.#inState(order, OrderState.RESERVED)
+    if (this.#instant(2) !== this.#state.rows.deadline(order)) throw this.#contradiction('another deadline')
+    this.#chosen(order, this.#state.extraOf(order), 5, 1)
+    this.#state.expire(order)
+    this.#checkBalances()
+    this.#versionAndEvent(order)
+  }
+
+  #extended(): void {
+    this.#arity(6, 6)
+    const order = this.#order()
+    this.#inState(order, OrderState.RESERVED)
+    this.#state.extend(order, this.#integer(5, this.#state.rows.deadline(order)), this.#instant(2))
+    this.#versionAndEvent(order)
+  }
+
+  #returned(): void {
+    const record = this.#record
+    this.#arity(9)
+    const order = this.#order()
+    this.#inState(order, OrderState.CONFIRMED)
+    const extra = this.#state.extraOf(order)
+    this.#chosen(order, extra, 9, 1)
+    const at = this.#instant(2)
+    const isNoRestock = record.is(8, 'NORESTOCK')
+    const operation = this.#operation(order, OperationKind.RETURN, at)
+    this.#state.takeBack(order, extra, { at, operation, reason: this.#optional(7), isNoRestock })
+    this.#checkBalances()
+    this.#versionAndEvent(order)
+  }
+
+  #orphaned(): void {
+    const record = this.#record
+    this.#arity(7, 7)
+    const at = this.#instant(2)
+    let order: number
+    if (record.is(6, 'UNKNOWN')) {
+      const request = this.#request
+      request.reset()
+      this.#newId(request)
+      this.#slice(request.ref, 5)
+      order = this.#state.orphanUnknown(request, at, UNKNOWN_ORDER)
+    } else {
+      order = this.#order()
+      this.#state.orphan(order, record.copy(5), at)
+    }
+    this.#versionAndEvent(order)
+  }
+
+  #tombstone(): void {
+    this.#arity(4, 4)
+    const request = this.#request
+    request.reset()
+    this.#newId(request)
+    this.#state.openTombstone(request, this.#instant(2), this.#optional(3))
+  }
+
+  #graced(): void {
+    this.#arity(3, 3)
+    this.#state.grace(this.#integer(2, this.#instant(1)))
+  }
+
+  #trimmed(): void {
+    this.#arity(4, 4)
+    this.#instant(1)
+    const closed = this.#integer(2, 0)
+    const confirmed = this.#integer(3, 0)
+    if (!this.#state.hasToTrim(closed, confirmed)) throw this.#contradiction('fewer orders than that')
+    this.#state.trim(closed, confirmed)
+  }
+
+  // SKUs
+
+  #created(): void {
+    const record = this.#record
+    this.#arity(16, 16)
+    const { bytes } = record
+    if (this.#state.names.find(bytes, record.start[1], record.end[1]) !== -1) throw this.#contradiction('the name is taken')
+    const generation = this.#integer(2, this.#state.generation + 1)
+    const sku = this.#state.createSku(record.copy(1), { total: this.#integer(5, 0), terms: this.#terms(6) }, generation)
+    this.#instant(3)
+    this.#event(Outbox.partOf(sku.name, 0, sku.name.length), 4)
+  }
+
+  #altered(): void {
+    this.#arity(16, 16)
+    const sku = this.#sku(1)
+    if (this.#integer(5, 0) !== sku.available) throw this.#contradiction('another balance')
+    this.#state.alterSku(sku, this.#terms(6))
+    this.#skuEvent(sku)
+  }
+
+  #adjusted(): void {
+    const record = this.#record
+    this.#arity(12, 12)
+    const sku = this.#sku(1)
+    const applied = this.#integer(7, -Number.MAX_SAFE_INTEGER)
+    if (sku.available + applied < 0) throw this.#contradiction('fewer than no units')
+    this.#state.adjustSku(sku, { id: record.latin1(5), asked: this.#integer(6, -Number.MAX_SAFE_INTEGER), applied })
+    if (sku.total !== this.#integer(10, 0) || sku.available !== this.#integer(11, 0)) throw this.#contradiction('another balance')
+    this.#skuEvent(sku)
+  }
+
+  #dropped(): void {
+    this.#arity(5, 5)
+    const sku = this.#sku(1)
+    if (sku.reserved !== 0) throw this.#contradiction('units are reserved')
+    this.#state.dropSku(sku)
+    this.#skuEvent(sku)
+  }
+
+  #sellable(): void {
+    this.#arity(7, 7)
+    const sku = this.#sku(1)
+    if (sku.sellable !== this.#integer(5, 0) || sku.version !== this.#integer(6, 1)) throw this.#contradiction('another balance')
+    this.#skuEvent(sku)
+  }
+
+  #skuEvent(sku: Sku): void {
+    this.#instant(3)
+    this.#event(Outbox.partOf(sku.name, 0, sku.name.length), 4)
+  }
+
+  #terms(i: number): SkuTerms {
+    return readTerms(this.#record, i, (at, least) => this.#integer(at, least))
+  }
+
+  // Arguments
+
+  /** The id, the instant and the items of an order that is not there yet, in `#request` and `#skus`. */
+  #newOrder(firstItem: number): OrderRequest {
+    const request = this.#request
+    request.reset()
+    this.#newId(request)
+    request.at = this.#instant(2)
+    this.#items(firstItem, 1, true)
+    if (request.count === 0) throw this.#contradiction('no items')
+    for (let i = 0; i < request.count; i++) {
+      if (this.#skus[i].available < request.quantity[i]) throw this.#contradiction('more units than available')
+    }
+    return request
+  }
+
+  #newId(request: OrderRequest): void {
+    const record = this.#record
+    request.setId(record.bytes, record.start[1], record.end[1])
+    const { bytes, start, end } = request.id
+    const { rows } = this.#state
+    request.hash = rows.table.hash(bytes, start, end)
+    if (end - start === 0 || end - start > 128) throw this.#contradiction('bad id')
+    if (rows.find(bytes, start, end, request.hash) !== 0) throw this.#contradiction('the order is there already')
+  }
+
+  #order(): number {
+    const record = this.#record
+    const { rows } = this.#state
+    const { bytes } = record
+    const order = rows.find(bytes, record.start[1], record.end[1], rows.table.hash(bytes, record.start[1], record.end[1]))
+    if (order === 0) throw this.#contradiction('no such order')
+    return order
+  }
+
+  #inState(order: number, state: OrderState): void {
+    if (this.#state.rows.state(order) !== state) throw this.#contradiction('the order is in another state')
+  }
+
+  /** Reads the items from argument `first` on into `#request`, `#skus` and `#available`. `mustLive`: of SKUs that are there now. */
+  #items(first: number, least: number, mustLive: boolean): void {
+    const record = this.#record
+    const request = this.#request
+    request.skuBytes = record.bytes
+    request.count = 0
+    if ((record.argc - first) % ITEM_ARGUMENTS !== 0) throw this.#contradiction('wrong number of arguments')
+    for (let i = first; i < record.argc; i += ITEM_ARGUMENTS) {
+      const quantity = this.#integer(i + 2, least)
+      const item = request.count
+      if (quantity > QUANTITY_MAX || !request.addItem(record.start[i], record.end[i], quantity) || request.count === item) {
+        throw this.#contradiction('bad items')
+      }
+      this.#available[item] = this.#integer(i + 3, 0)
+      if (mustLive) this.#skus[item] = this.#sku(i)
+    }
+  }
+
+  /** Sets `chosen` to the quantities that the record's items say of the order's, which must have them. */
+  #chosen(order: number, extra: OrderExtra | null, first: number, least: number): void {
+    const state = this.#state
+    const request = this.#request
+    const record = this.#record
+    this.#items(first, least, false)
+    state.readUnits(order, extra)
+    const items = state.rows.itemCount(order)
+    state.chosen.fill(0, 0, items)
+    let item = 0
+    for (let i = 0; i < request.count; i++) {
+      // Records name items in the order's own order.
+      while (item < items && !state.skuOf(order, item).isNamed(record.bytes, request.skuStart[i], request.skuEnd[i])) item++
+      if (item === items) throw this.#contradiction('a SKU that is not in the order')
+      const sku = state.skuOf(order, item)
+      if (sku.generation !== this.#integer(first + i * ITEM_ARGUMENTS + 1, 1)) throw this.#contradiction('another generation of the SKU')
+      if (request.quantity[i] > state.units[item]) throw this.#contradiction('more units than there are')
+      this.#skus[i] = sku
+      state.chosen[item] = request.quantity[i]
+    }
+  }
+
+  /** The balances after the record are those that it says. */
+  #checkBalances(): void {
+    const { count } = this.#request
+    for (let i = 0; i < count; i++) {
+      const sku = this.#skus[i]
+      if (!sku.isDropped && sku.available !== this.#available[i]) {
+        throw this.#contradiction(`available is ${sku.available}, the record says ${this.#available[i]}`)
+      }
+    }
+  }
+
+  #versionAndEvent(order: number): void {
+    if (this.#integer(3, 1) !== this.#state.rows.version(order)) throw this.#contradiction('another version of the order')
+    this.#event(partOfOrder(this.#state, order), 4)
+  }
+
+  #event(part: number, i: number): void {
+    if (!this.#outbox.replay(part, this.#integer(i, 1))) throw this.#contradiction(`the last event of part ${part} was ${this.#outbox.last(part)}`)
+  }
+
+  #operation(order: number, kind: number, when: number): Operation | null {
+    const record = this.#record
+    if (record.length(6) === 0) return null
+    const [digestA, digestB] = operationDigest(this.#state, order, record.is(5, 'WHOLE'))
+    return { kind, id: record.copy(6), digestA, digestB, when }
+  }
+
+  #optional(i: number): Uint8Array | null {
+    return this.#record.length(i) === 0 ? null : this.#record.copy(i)
+  }
+
+  #slice(slice: { set(bytes: Uint8Array, start: number, end: number): void }, i: number): void {
+    slice.set(this.#record.bytes, this.#record.start[i], this.#record.end[i])
+  }
+
+  /** The SKU that arguments i (name) and i + 1 (generation) say. */
+  #sku(i: number): Sku {
+    const record = this.#record
+    const number = this.#state.names.find(record.bytes, record.start[i], record.end[i])
+    if (number < 0) throw this.#contradiction('no such SKU')
+    const sku = this.#state.sku(number)
+    if (sku.generation !== this.#integer(i + 1, 1)) throw this.#contradiction('another generation of the SKU')
+    return sku
+  }
+
+  #instant(i: number): number {
+    const at = this.#integer(i, 0)
+    if (at > this.newest) this.newest = at
+    return at
+  }
+
+  #integer(i: number, least: number): number {
+    const record = this.#record
+    const n = parseInteger(record.bytes, record.start[i], record.end[i])
+    if (!(n >= least)) throw this.#contradiction(`argument ${i} is not what it must be`)
+    return n
+  }
+
+  #arity(least: number, most = Infinity): void {
+    if (this.#record.argc < least || this.#record.argc > most) throw this.#contradiction('wrong number of arguments')
+  }
+
+  #contradiction(why: string): StockdError {
+    const record = this.#record
+    const about = record.argc > 1 ? ` of '${record.latin1(1).slice(0, 128)}'` : ''
+    return new StockdError('LOG_SEMANTIC', `record ${record.latin1(0).slice(0, 64)}${about} contradicts the state: ${why}`)
+  }
+}
