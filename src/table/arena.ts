@@ -3,7 +3,7 @@
 //   ref (31 bits) = segment << 17 | granule          a granule is 8 bytes, a segment is 1 MiB; ref 0 means "none"
 //
 //   small rows   cut from the newest segment, freed rows are kept on a list per size and used again
-//   large rows   (> 64 KiB) get a segment of their own, given back whole
+//   large rows   (> 512 KiB) get a segment of their own, given back whole
 //
 // A row's words are read and written through `words[ref >>> 17][((ref & 0x1ffff) << 1) + i]` (Int32) and its bytes through
 // `bytes[ref >>> 17][((ref & 0x1ffff) << 3) + i]`; the hot code does this inline, with `rowBytes`/`rowWord` for the rest.
@@ -13,26 +13,41 @@ import { assert } from '../base/assert.ts'
 export const SEGMENT_SHIFT = 17
 export const GRANULE_MASK = (1 << SEGMENT_SHIFT) - 1
 const SEGMENT_BYTES = 1 << 20
-const LARGE_ROW_BYTES = 64 * 1024
+/** Half a segment. Smaller, and a few gigabytes of large values would use up the segment numbers. */
+const LARGE_ROW_BYTES = 512 * 1024
 /** 2^31 granules of 8 bytes. */
 const SEGMENTS_MAX = 1 << (31 - SEGMENT_SHIFT)
-/** Sizes up to here are kept exact (in granules); above, they are rounded up by at most an eighth. */
+/** What is kept for the commands that are on their way when an arena becomes nearly full. */
+const SEGMENTS_RESERVED = 256
+/** Sizes up to here are kept exact (in granules); above, they are rounded up by at most an eighth: eight classes per power of two. */
 const EXACT_GRANULES = 64
+/** log2 of the granules above, and of the classes per power of two. */
+const EXACT_BITS = 6
+const CLASS_BITS = 3
 
-/** The size class of a row, in granules: what `alloc` really sets aside for `bytes`. */
+/** What `alloc` really sets aside for `bytes`, in granules. */
 function granulesOf(bytes: number): number {
   const granules = (bytes + 7) >>> 3
   if (granules <= EXACT_GRANULES) return granules
-  const step = 1 << (28 - Math.clz32(granules))
+  const step = 1 << (31 - CLASS_BITS - Math.clz32(granules))
   return (granules + step - 1) & -step
 }
+
+/** The number of a size class, from 1; its sizes come from `granulesOf`. */
+function classOf(granules: number): number {
+  if (granules <= EXACT_GRANULES) return granules
+  const bits = 31 - Math.clz32(granules)
+  return EXACT_GRANULES + ((bits - EXACT_BITS) << CLASS_BITS) + ((granules >>> (bits - CLASS_BITS)) & ((1 << CLASS_BITS) - 1))
+}
+const CLASSES = classOf(granulesOf(LARGE_ROW_BYTES)) + 1
 
 export class Arena {
   /** Per segment: its bytes. A freed large segment is an empty array. */
   readonly bytes: Uint8Array[] = []
   /** The same memory as signed 32-bit words, little-endian on every platform that Node runs on. */
   readonly words: Int32Array[] = []
-  #free = new Int32Array((LARGE_ROW_BYTES >>> 3) + 1)
+  /** Per size class: the row freed last, whose first word is the one freed before it. */
+  readonly #free = new Int32Array(CLASSES)
   #emptySegments: number[] = []
   #current = -1
   #cursor = 0
@@ -42,6 +57,11 @@ export class Arena {
   /** Bytes of all segments: what this arena takes from the machine. */
   get allocatedBytes(): number {
     return this.#allocatedBytes
+  }
+
+  /** True when segment numbers run out: the owner should refuse to grow before `alloc` has to fail. */
+  get isNearlyFull(): boolean {
+    return this.bytes.length - this.#emptySegments.length > SEGMENTS_MAX - SEGMENTS_RESERVED
   }
 
   /** Bytes of all live rows, rounded up to their size classes. */
@@ -54,9 +74,10 @@ export class Arena {
     const granules = granulesOf(bytes)
     this.#usedBytes += granules << 3
     if (bytes > LARGE_ROW_BYTES) return this.#openSegment(granules * 8) << SEGMENT_SHIFT
-    const freed = this.#free[granules]
+    const sizeClass = classOf(granules)
+    const freed = this.#free[sizeClass]
     if (freed !== 0) {
-      this.#free[granules] = this.words[freed >>> SEGMENT_SHIFT][(freed & GRANULE_MASK) << 1]
+      this.#free[sizeClass] = this.words[freed >>> SEGMENT_SHIFT][(freed & GRANULE_MASK) << 1]
       return freed
     }
     if (this.#current === -1 || this.#cursor + granules > 1 << SEGMENT_SHIFT) this.#nextSegment()
@@ -77,8 +98,7 @@ export class Arena {
       this.#emptySegments.push(segment)
       return
     }
-    this.words[ref >>> SEGMENT_SHIFT][(ref & GRANULE_MASK) << 1] = this.#free[granules]
-    this.#free[granules] = ref
+    this.#release(ref, granules)
   }
 
   /** True if a row of `oldBytes` can hold `newBytes` without moving. */
@@ -109,13 +129,9 @@ export class Arena {
       let left = (1 << SEGMENT_SHIFT) - this.#cursor
       while (left > 0) {
         let granules = Math.min(left, LARGE_ROW_BYTES >>> 3)
-        if (granules > EXACT_GRANULES) {
-          const step = 1 << (28 - Math.clz32(granules))
-          granules &= -step
-        }
-        const ref = (this.#current << SEGMENT_SHIFT) | this.#cursor
-        this.words[this.#current][this.#cursor << 1] = this.#free[granules]
-        this.#free[granules] = ref
+        // Down to a size class.
+        if (granules > EXACT_GRANULES) granules &= -(1 << (31 - CLASS_BITS - Math.clz32(granules)))
+        this.#release((this.#current << SEGMENT_SHIFT) | this.#cursor, granules)
         this.#cursor += granules
         left -= granules
       }
@@ -123,6 +139,13 @@ export class Arena {
     this.#current = this.#openSegment(SEGMENT_BYTES)
     // Granule 0 of segment 0 is ref 0, which means "none".
     this.#cursor = this.#current === 0 ? 1 : 0
+  }
+
+  /** Puts a row of a small class on its free list. */
+  #release(ref: number, granules: number): void {
+    const sizeClass = classOf(granules)
+    this.words[ref >>> SEGMENT_SHIFT][(ref & GRANULE_MASK) << 1] = this.#free[sizeClass]
+    this.#free[sizeClass] = ref
   }
 
   #openSegment(size: number): number {

@@ -1,17 +1,20 @@
 // A hash index from byte keys to rows of an arena: no JS string, object or closure per key.
 //
 // The key lies in its row. Word 0 of a row holds the key's length under `keyLengthMask` (the other bits are the owner's), and the
-// key's bytes start at `keyOffset`. The index is 256 shards, each an open-addressing array of (hash, ref) pairs that grows alone:
-// a growing table of millions stops for one shard, not for all.
+// key's bytes start at `keyOffset`. The index is 256 shards, each an open-addressing array of (hash, ref) pairs that grows and shrinks
+// alone: a growing table of millions stops for one shard, not for all.
 //
 // Slots are in the order of the hash (home = its top bits; linear probing without wrap-around, deletion shifts back). So a scan's
 // cursor is simply a hash: what was there all the time is visited exactly once, whatever grows or goes meanwhile.
 
-import { hashBytes } from '../base/hash.ts'
+import { assert } from '../base/assert.ts'
+import { keyedHash } from '../base/hash.ts'
 import { type Arena, GRANULE_MASK, SEGMENT_SHIFT } from './arena.ts'
 
 const SHARDS = 256
 const CAPACITY_BITS_MIN = 3
+/** A shard's home is made of the hash bits that do not choose the shard. */
+const CAPACITY_BITS_MAX = 24
 /** Slots behind the last home of a shard, for runs that would wrap around. */
 const slack = (bits: number): number => Math.min(1 << bits, 64)
 
@@ -50,7 +53,7 @@ export class ByteTable {
   }
 
   hash(bytes: Uint8Array, start: number, end: number): number {
-    return hashBytes(bytes, start, end, this.#seed)
+    return keyedHash(bytes, start, end, this.#seed)
   }
 
   /** The row of this key, or 0. */
@@ -109,6 +112,8 @@ export class ByteTable {
     slots[hole + 1] = 0
     shard.used--
     this.#size--
+    // Half the slots when only an eighth is in use: memory comes back, and a scan never walks long deserts.
+    if (shard.bits > CAPACITY_BITS_MIN && shard.used << 3 < 1 << shard.bits) this.#shrink(shard)
   }
 
   /** The row moved (it grew or shrank): the same key now lies at `next`. */
@@ -133,7 +138,7 @@ export class ByteTable {
       const shard = this.#shards[s]
       const slots = shard.slots
       const shift = 32 - shard.bits
-      const homes = 1 << shard.bits
+      const homes = shard.used === 0 ? 0 : 1 << shard.bits
       for (let home = (from << 8) >>> shift; home < homes; home++) {
         if (seen >= limit) return ((s << 24) | ((home << shift) >>> 8)) >>> 0
         for (let i = home << 1; i < slots.length && slots[i + 1] !== 0; i += 2) {
@@ -171,8 +176,12 @@ export class ByteTable {
   }
 
   #slotOf(shard: Shard, ref: number, hash: number): number {
+    const slots = shard.slots
     let i = ((hash << 8) >>> (32 - shard.bits)) << 1
-    while (shard.slots[i + 1] !== ref) i += 2
+    while (slots[i + 1] !== ref) {
+      assert(slots[i + 1] !== 0, 'a row is not where its hash says')
+      i += 2
+    }
     return i
   }
 
@@ -190,9 +199,20 @@ export class ByteTable {
   #grow(shard: Shard): void {
     const old = shard.slots
     do {
+      assert(shard.bits < CAPACITY_BITS_MAX, 'a shard of a table is full')
       shard.bits++
       shard.slots = new Int32Array(((1 << shard.bits) + slack(shard.bits)) * 2)
     } while (!this.#refill(shard, old))
+  }
+
+  #shrink(shard: Shard): void {
+    const old = shard.slots
+    shard.bits--
+    shard.slots = new Int32Array(((1 << shard.bits) + slack(shard.bits)) * 2)
+    if (this.#refill(shard, old)) return
+    // The last homes are so crowded that they do not fit: stay as large as before.
+    shard.bits++
+    shard.slots = old
   }
 
   #refill(shard: Shard, old: Int32Array): boolean {

@@ -2,7 +2,7 @@ import { crc32 as zlibCrc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { crc32 } from '../../../src/base/crc32.ts'
-import { hashBytes, mix } from '../../../src/base/hash.ts'
+import { hashBytes, keyedHash, mix } from '../../../src/base/hash.ts'
 
 describe('crc32', () => {
   it('is the CRC of zlib', () => {
@@ -55,6 +55,34 @@ describe('mix', () => {
       }
       expect(flips / 1000).toBeGreaterThan(14)
       expect(flips / 1000).toBeLessThan(18)
+    }
+  })
+})
+
+describe('keyedHash', () => {
+  it('depends on the bytes, their number and all 53 bits of the key, and on nothing around them', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ maxLength: 5 }), fc.maxSafeNat(), (bytes, before, key) => {
+        const moved = Buffer.concat([before, bytes, before])
+        expect(keyedHash(moved, before.length, before.length + bytes.length, key)).toBe(keyedHash(bytes, 0, bytes.length, key))
+      }),
+    )
+    const a = Buffer.from('a\0')
+    const keys = [0, 1, 2 ** 31, 2 ** 32, 2 ** 52]
+    expect(new Set(keys.flatMap((key) => [0, 1, 2].map((length) => keyedHash(a, 0, length, key)))).size).toBe(15)
+  })
+
+  it('spreads keys that differ in a counter over all shards and all low bits', () => {
+    for (const seed of [0, 1, 2 ** 40 + 5]) {
+      const shards = new Int32Array(256)
+      const low = new Int32Array(256)
+      for (let i = 0; i < 1 << 16; i++) {
+        const key = Buffer.from(`user:${i}`)
+        const hash = keyedHash(key, 0, key.length, seed)
+        shards[hash >>> 24]++
+        low[hash & 255]++
+      }
+      for (const counts of [shards, low]) expect(Math.max(...counts.map((n) => Math.abs(n - 256)))).toBeLessThan(96)
     }
   })
 })
