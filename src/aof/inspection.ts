@@ -107,6 +107,11 @@ export function* inspect(options: InspectOptions): Generator<LoadProgress, Inspe
     return NO_LOG
   }
   if (identity === null) throw corrupt(`${directory} has a log but no node.json: run \`stockd-aof check ${directory}\``)
+  return yield* inspectFiles(options, identity, manifest)
+}
+
+/** `inspect` of the files that this manifest names. */
+export function* inspectFiles(options: InspectOptions, identity: NodeIdentity, manifest: Manifest): Generator<LoadProgress, Inspection> {
   return yield* new Inspector(options, identity, manifest).run()
 }
 

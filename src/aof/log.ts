@@ -281,15 +281,19 @@ export class Log {
     return { entries: this.#listed(this.#manifest.current) }
   }
 
+  get segments(): number {
+    return this.#manifest.current.entries.filter((e) => e.type === 'i').length
+  }
+
   /** Number of the newest sealed segment that follows the base without a gap, and the LSN at its end; null: none. */
   get sealedUpTo(): { readonly seq: number; readonly last: number } | null {
     let result = null as { seq: number; last: number } | null
-    for (const e of this.#manifest.current.entries) {
+    const manifest = this.manifest
+    for (const e of manifest.entries) {
       if (e.type !== 'i') continue
-      const sealed = this.#sealedOf(e)
-      if (sealed !== null) result = { seq: e.seq, last: sealed.last }
-      else if (e.cut === null) break
-      else result = { seq: e.seq, last: result?.last ?? e.first - 1 }
+      if (e.sealed !== null) result = { seq: e.seq, last: e.sealed.last }
+      else if (e.cut !== null) result = { seq: e.seq, last: lastOfCut(manifest, e) }
+      else break
     }
     return result
   }
@@ -751,6 +755,11 @@ export class Log {
 
   // Compaction.
 
+  /** Number for a new base. Never given twice: a manifest on disk may name one whose installation seemed to fail. */
+  takeBaseSeq(): number {
+    return this.#nextSeq++
+  }
+
   /**
    * A base that holds the state after record `base.sealed.last` takes the place of the old base and of every segment up to there.
    * Segments that somebody still reads (`keepFrom`) stay as history. Calls back when the manifest is durable.
@@ -760,8 +769,9 @@ export class Log {
     this.#manifest.change((manifest) => {
       const keepFrom = this.events.keepFrom?.() ?? Infinity
       const entries: ManifestEntry[] = [base]
-      for (const e of this.#listed(manifest)) {
-        const last = e.sealed?.last ?? (e.cut === null ? Infinity : lastOfCut(manifest, e))
+      const listed = this.#listed(manifest)
+      for (const e of listed) {
+        const last = e.sealed?.last ?? (e.cut === null ? Infinity : lastOfCut({ entries: listed }, e))
         if (e.type !== 'b' && last > covered) entries.push(e)
         else if (e.type !== 'b' && last >= keepFrom) entries.push({ ...e, type: 'h' })
         else this.#manifest.doom(e.name)

@@ -99,6 +99,9 @@ function createLog(options: OpenLogOptions, lock: DiskLock): Log {
 function resume(options: OpenLogOptions, lock: DiskLock, found: Inspection): Log {
   const { disk, directory, events } = options
   const nodeId = found.identity.nodeId
+  // The names that were found may be in memory only: the last process may have died between a rename and its sync.
+  disk.syncDirectoryNow(directory)
+  disk.syncDirectoryNow(`${directory}/${LOG_DIRECTORY}`)
   if (found.damage !== null) quarantineTail(disk, directory, found, found.damage, options)
   else quarantineBrokenSeals(disk, directory, found, options)
   let manifest = upToDate(found)
@@ -165,12 +168,12 @@ function upToDate(found: Inspection): Manifest {
   return { entries }
 }
 
+/** Numbers are given once, to segments and bases alike. */
 function newestSeq(disk: Disk, directory: string, manifest: Manifest): number {
   let newest = 0
-  for (const entry of manifest.entries) if (entry.type !== 'b') newest = Math.max(newest, entry.seq)
+  for (const entry of manifest.entries) newest = Math.max(newest, entry.seq)
   for (const name of disk.list(`${directory}/${LOG_DIRECTORY}`)) {
-    const file = parseLogFileName(name)
-    if (file?.kind === 'incr') newest = Math.max(newest, file.seq)
+    newest = Math.max(newest, parseLogFileName(name)?.seq ?? 0)
   }
   return newest
 }

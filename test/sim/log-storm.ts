@@ -7,10 +7,14 @@
 //
 // `bug` plants a mistake between log and disk; the storm must notice it.
 
+import { StockdError } from '../../src/base/error.ts'
 import { Random } from '../../src/base/random.ts'
+import { BaseWriter } from '../../src/aof/base-writer.ts'
 import type { Disk, DiskFile, Done } from '../../src/aof/disk.ts'
 import { LOG_DIRECTORY } from '../../src/aof/format/file-names.ts'
 import type { Log, SyncPolicy } from '../../src/aof/log.ts'
+import { readLog } from '../../src/aof/read-log.ts'
+import type { RecordSink } from '../../src/aof/record-parser.ts'
 import { openLogNow } from '../../src/aof/recovery.ts'
 import { SimCrash, SimDisk, type CrashKind } from './sim-disk.ts'
 
@@ -32,6 +36,7 @@ export interface StormResult {
   readonly syncFailures: number
   readonly fullDisks: number
   readonly tornTails: number
+  readonly compactions: number
   readonly notes: readonly string[]
 }
 
@@ -60,7 +65,7 @@ export function storm(options: StormOptions): StormResult {
   const lives = options.lives ?? choices.between(2, 6)
   const segmentBytes = choices.pick([700, 2000, 6000, 1e6])
   const written: Buffer[] = [] // written[lsn - 1]: what was appended as this LSN
-  const result = { lives, powerCuts: 0, kills: 0, acked: 0, syncFailures: 0, fullDisks: 0, tornTails: 0, notes: [] as string[] }
+  const result = { lives, powerCuts: 0, kills: 0, acked: 0, syncFailures: 0, fullDisks: 0, tornTails: 0, compactions: 0, notes: [] as string[] }
   let now = 1_700_000_000_000
   let promised = 0
   let safe = 0 // of these, what a power cut leaves too
@@ -147,6 +152,7 @@ export function storm(options: StormOptions): StormResult {
         for (let n = choices.below(4); n > 0; n--) disk.complete()
         if (options.faults !== false) inject(disk, choices, result, () => (syncFailed = true))
         if (choices.chance(0.05)) log.rotate(() => {})
+        if (choices.chance(0.04) && compact(seen, log)) result.compactions++
         if (log.phase === 'failed' && choices.chance(0.3)) {
           log.reopen(() => {})
           if (choices.chance(0.8)) disk.completeAll()
@@ -180,6 +186,34 @@ export function storm(options: StormOptions): StormResult {
   }
   if (disk.retriedSyncs > 0 && options.bug !== 'fsync retry') fail('an fsync was tried again on a file whose fsync had failed')
   return result
+}
+
+/** Compaction with an engine that remembers every record: the base holds the records of the segments that it replaces. */
+function compact(disk: Disk, log: Log): boolean {
+  const upTo = log.sealedUpTo
+  if (upTo === null || log.phase !== 'open') return false
+  let writer: BaseWriter | null = null
+  try {
+    const records: Buffer[] = []
+    const sink: RecordSink = { record: (bytes, _argc, start, end) => records.push(Buffer.from(bytes.subarray(start[1], end[2]))) }
+    const reading = readLog({ disk, directory: DIRECTORY, manifest: log.manifest, upToSegment: upTo.seq, sink })
+    let step = reading.next()
+    while (step.done !== true) step = reading.next()
+    const { last, chain, time } = step.value
+    if (last !== upTo.last) throw new StormError(`compaction read up to LSN ${last}, not ${upTo.last}`)
+    writer = new BaseWriter({ disk, directory: DIRECTORY, seq: log.takeBaseSeq(), nodeId: log.nodeId, last, chain, time })
+    for (const tail of records) {
+      const head = Buffer.from(`*3\r\n$3\r\nSET\r\n$${tail.indexOf('\r')}\r\n`)
+      const bytes = Buffer.concat([head, tail, Buffer.from('\r\n')])
+      writer.add(bytes, bytes.length, 1)
+    }
+    log.installBase(writer.finish('d'), () => {})
+    return true
+  } catch (error) {
+    if (error instanceof SimCrash || error instanceof StormError || error instanceof StockdError) throw error
+    writer?.abandon()
+    return false
+  }
 }
 
 function inject(disk: SimDisk, choices: Random, result: { syncFailures: number; fullDisks: number }, onSyncFault: () => void): void {
