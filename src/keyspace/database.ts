@@ -270,7 +270,9 @@ export class Database {
     let b = 0
     this.table.forEach((ref) => {
       this.open(ref)
-      const { bytes, keyStart, keyEnd, valueEnd } = this
+      const { bytes, keyStart, keyEnd } = this
+      // A SKU's number is the ledger's own, and not the same after a restart.
+      const valueEnd = this.kind(ref) === KIND_STOCK ? keyEnd : this.valueEnd
       const slot = this.word(ref, EXPIRY_SLOT)
       const rest = mix(Math.imul(keyEnd - keyStart, 0x9e3779b1) ^ this.kind(ref)) ^ (slot === 0 ? 0 : this.#instantHash(slot))
       a = (a + mix(hashBytes(bytes, keyStart, valueEnd, DIGEST_SEED_A) ^ rest)) | 0
