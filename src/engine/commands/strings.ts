@@ -11,6 +11,7 @@ import { beginKeyRecord, recordArguments, recordExpiry, recordSet } from '../key
 import { counterCommands } from './counters.ts'
 import { MILLISECONDS, SECONDS, type Unit, positiveInstant } from './instants.ts'
 import { anyForbidden, databaseOf, findKey, hashOf, isForbidden, isString, readKey } from './key-access.ts'
+import { lcsCommand } from './lcs.ts'
 import { stringPartCommands } from './string-parts.ts'
 
 function get(call: Call): void {
@@ -386,4 +387,4 @@ const wholeStringCommands: readonly CommandSpec[] = [
   },
 ]
 
-export const stringCommands: readonly CommandSpec[] = [...wholeStringCommands, ...stringPartCommands, ...counterCommands]
+export const stringCommands: readonly CommandSpec[] = [...wholeStringCommands, ...stringPartCommands, ...counterCommands, lcsCommand]
