@@ -43,7 +43,16 @@ function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Kind<numbe
 }
 
 const MEMORY = /^([0-9]{1,16})(b|k|kb|m|mb|g|gb)?$/i
-const MEMORY_UNITS = new Map([['', 1], ['b', 1], ['k', 1e3], ['kb', 1024], ['m', 1e6], ['mb', 1024 ** 2], ['g', 1e9], ['gb', 1024 ** 3]])
+const MEMORY_UNITS = new Map([
+  ['', 1],
+  ['b', 1],
+  ['k', 1e3],
+  ['kb', 1024],
+  ['m', 1e6],
+  ['mb', 1024 ** 2],
+  ['g', 1e9],
+  ['gb', 1024 ** 3],
+])
 
 /** Bytes, with Redis's units: `1k` is 1000, `1kb` is 1024. */
 function memory(min: number, max: number = Number.MAX_SAFE_INTEGER): Kind<number> {
@@ -66,7 +75,13 @@ function parseMemory(text: string): number | undefined {
 }
 
 const DURATION = /^([0-9]{1,15})(ms|s|m|h|d)?$/
-const DURATION_UNITS = new Map([['ms', 1], ['s', 1000], ['m', 60_000], ['h', 3600_000], ['d', 86400_000]])
+const DURATION_UNITS = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+  ['h', 3600_000],
+  ['d', 86400_000],
+])
 const DURATION_MS_MAX = 100 * 365 * 86400_000
 
 /** A length of time, kept in milliseconds. A bare number is seconds. */
@@ -183,8 +198,13 @@ const percentiles: Kind<readonly number[]> = {
   label: 'percentiles',
   severalWords: true,
   parse(value) {
-    const numbers = value.split(' ').filter((word) => word !== '').map((word) => (/^[0-9]{1,3}(\.[0-9]{1,6})?$/.test(word) ? Number(word) : -1))
-    return numbers.every((n) => n >= 0 && n <= 100) ? numbers : new Refused('latency-tracking-info-percentiles parameters should sit between [0.0,100.0]')
+    const numbers = value
+      .split(' ')
+      .filter((word) => word !== '')
+      .map((word) => (/^[0-9]{1,3}(\.[0-9]{1,6})?$/.test(word) ? Number(word) : -1))
+    return numbers.every((n) => n >= 0 && n <= 100)
+      ? numbers
+      : new Refused('latency-tracking-info-percentiles parameters should sit between [0.0,100.0]')
   },
   format: (numbers) => numbers.join(' '),
 }
@@ -218,7 +238,9 @@ const MIB = 1024 ** 2
 const TABLE = {
   // Network
   'port': option(integer(0, 65535), 7379, { about: 'TCP port; 0 takes a free one' }),
-  'bind': option(words, ['127.0.0.1'] as readonly string[], { about: 'addresses to listen on; one with - in front may be missing on this machine' }),
+  'bind': option(words, ['127.0.0.1'] as readonly string[], {
+    about: 'addresses to listen on; one with - in front may be missing on this machine',
+  }),
   'protected-mode': option(yesNo, true, { mutable: true, about: 'without a password, only clients of this machine are served' }),
   'requirepass': option(text(), '', { mutable: true, secret: true, about: 'password of the default user; none when empty' }),
   'maxclients': option(integer(1, 1_000_000), 10_000, { mutable: true, about: 'connections at the same time' }),
@@ -226,40 +248,71 @@ const TABLE = {
   'tcp-keepalive': option(integer(0, 2147483647), 300, { mutable: true, about: 'seconds between TCP keep-alive probes; 0: none' }),
   'tcp-backlog': option(integer(0, 65535), 511, { about: 'connections that may wait to be accepted' }),
   'proto-max-bulk-len': option(memory(MIB, 512 * MIB), 512 * MIB, { mutable: true, about: 'longest single argument' }),
-  'client-query-buffer-limit': option(memory(MIB), 4 * MIB, { mutable: true, about: 'unread input that one connection may pile up beside one long argument' }),
-  'client-output-buffer-limit': option(outputLimits, DEFAULT_OUTPUT_LIMITS, { mutable: true, about: 'unread replies after which a connection is closed' }),
+  'client-query-buffer-limit': option(memory(MIB), 4 * MIB, {
+    mutable: true,
+    about: 'unread input that one connection may pile up beside one long argument',
+  }),
+  'client-output-buffer-limit': option(outputLimits, DEFAULT_OUTPUT_LIMITS, {
+    mutable: true,
+    about: 'unread replies after which a connection is closed',
+  }),
   // Memory and time
   'databases': option(integer(1, 16), 16, { about: 'number of databases; stock lives in database 0' }),
   'maxmemory': option(memory(0), 0, { mutable: true, about: 'memory above which writes that need more are refused (OOM); 0: no limit' }),
-  'maxmemory-policy': option(oneOf('noeviction'), 'noeviction', { mutable: true, about: 'nothing is ever evicted: stock and orders are not a cache' }),
+  'maxmemory-policy': option(oneOf('noeviction'), 'noeviction', {
+    mutable: true,
+    about: 'nothing is ever evicted: stock and orders are not a cache',
+  }),
   'hz': option(integer(1, 500), 10, { mutable: true, about: 'background rounds per second (samples, idle connections)' }),
   // The log
-  'dir': option(text((value) => (value === '' ? 'argument must not be empty' : null)), 'aof', { about: 'directory of the log; one node per directory' }),
+  'dir': option(
+    text((value) => (value === '' ? 'argument must not be empty' : null)),
+    'aof',
+    { about: 'directory of the log; one node per directory' },
+  ),
   'appendonly': option(yesNo, true, { about: 'keep a log; without it everything is gone when the node stops' }),
   'appendfsync': option(oneOf('everysec', 'always', 'no'), 'everysec', { mutable: true, about: 'when the log is forced to the disk' }),
   'aof-segment-size': option(memory(4096, 1024 * MIB), 64 * MIB, { about: 'bytes after which the log starts another segment' }),
   'aof-min-free': option(memory(0), 256 * MIB, { mutable: true, about: 'free disk space below which writes are refused' }),
-  'aof-on-fsync-error': option(oneOf('readonly', 'rewrite', 'exit'), 'readonly', { mutable: true, about: 'what happens when the disk fails an fsync' }),
-  'auto-aof-rewrite-percentage': option(integer(0, 2147483647), 100, { mutable: true, about: 'growth of the log since the last compaction that starts the next; 0: never' }),
+  'aof-on-fsync-error': option(oneOf('readonly', 'rewrite', 'exit'), 'readonly', {
+    mutable: true,
+    about: 'what happens when the disk fails an fsync',
+  }),
+  'auto-aof-rewrite-percentage': option(integer(0, 2147483647), 100, {
+    mutable: true,
+    about: 'growth of the log since the last compaction that starts the next; 0: never',
+  }),
   'auto-aof-rewrite-min-size': option(memory(0), 64 * MIB, { mutable: true, about: 'size below which the log is not compacted by itself' }),
   'unsafe-no-lock': option(yesNo, false, { about: 'start although the directory cannot be locked' }),
   'allow-network-fs': option(yesNo, false, { about: 'accept a log directory on a network file system' }),
   'save': option(text(onlyEmpty), '', { mutable: true, about: 'accepted when empty, for tools that set it: there are no RDB snapshots' }),
   // Stock and orders
-  'order-retention': option(duration(), 24 * 3600_000, { mutable: true, about: 'how long released, expired and returned orders are remembered' }),
+  'order-retention': option(duration(), 24 * 3600_000, {
+    mutable: true,
+    about: 'how long released, expired and returned orders are remembered',
+  }),
   'return-window': option(duration(), 7 * 86400_000, { mutable: true, about: 'how long confirmed orders can be returned' }),
   'restart-grace': option(duration(), 30_000, { mutable: true, about: 'what every open hold has left, at least, after a restart' }),
   'allow-stock-flush': option(yesNo, false, { about: 'lets FLUSHDB, FLUSHALL and SWAPDB forget stock and orders' }),
   'node-number': option(integer(0, 255), 0, { about: 'number of this node among up to 256 that make order ids' }),
   // Watching
-  'loglevel': option(oneOf('debug', 'verbose', 'notice', 'warning'), 'notice', { mutable: true, about: 'what the log of the process tells' }),
+  'loglevel': option(oneOf('debug', 'verbose', 'notice', 'warning'), 'notice', {
+    mutable: true,
+    about: 'what the log of the process tells',
+  }),
   'logfile': option(text(), '', { about: 'where it tells it; standard output when empty' }),
   'log-format': option(oneOf('text', 'json'), 'text', { about: 'lines for people or for programs' }),
-  'slowlog-log-slower-than': option(integer(-1), 10_000, { mutable: true, about: 'microseconds from which SLOWLOG keeps a command; 0: all, -1: none' }),
+  'slowlog-log-slower-than': option(integer(-1), 10_000, {
+    mutable: true,
+    about: 'microseconds from which SLOWLOG keeps a command; 0: all, -1: none',
+  }),
   'slowlog-max-len': option(integer(0, 1_000_000), 128, { mutable: true, about: 'commands that SLOWLOG keeps' }),
   'latency-monitor-threshold': option(integer(0), 0, { mutable: true, about: 'milliseconds from which LATENCY keeps an event; 0: none' }),
   'latency-tracking': option(yesNo, true, { mutable: true, about: 'keep a latency histogram of every command' }),
-  'latency-tracking-info-percentiles': option(percentiles, [50, 99, 99.9] as readonly number[], { mutable: true, about: 'percentiles in INFO latencystats' }),
+  'latency-tracking-info-percentiles': option(percentiles, [50, 99, 99.9] as readonly number[], {
+    mutable: true,
+    about: 'percentiles in INFO latencystats',
+  }),
   'shutdown-timeout': option(integer(0, 3600), 10, { mutable: true, about: 'seconds that a stop waits for replies to leave' }),
   'enable-debug-command': option(oneOf('no', 'yes', 'local'), 'no', { about: 'who may use DEBUG' }),
 }
@@ -299,7 +352,7 @@ export class Options {
   }
 
   /** A node's options from what its process was given. Throws StockdError BAD_OPTION with one clear line. */
-  static from({ flags, environment }: { flags: Flags; environment: ReadonlyMap<string, string> | NodeJS.ProcessEnv }): Options {
+  static from({ flags, environment }: { flags: Flags; environment: NodeJS.ProcessEnv }): Options {
     const options = new Options()
     const variables = readEnvironment(environment)
     if (flags.file !== null) {
@@ -317,8 +370,11 @@ export class Options {
       const spec = OPTIONS.get(name)
       if (spec === undefined) throw new StockdError('BAD_OPTION', unknownOption(name))
       if (spec.secret && source === 'flag') {
-        throw new StockdError('BAD_OPTION', `${name} is a secret and a flag can be seen by every user of the machine: ` +
-          `set ${variableOf(name)} or ${variableOf(name)}_FILE, or put it into the option file`)
+        throw new StockdError(
+          'BAD_OPTION',
+          `${name} is a secret and a flag can be seen by every user of the machine: ` +
+            `set ${variableOf(name)} or ${variableOf(name)}_FILE, or put it into the option file`,
+        )
       }
       const parsed = spec.kind.parse(value)
       if (parsed instanceof Refused) {
@@ -512,8 +568,8 @@ function variableOf(name: string): string {
  * Settings in variables named STOCKD_...; a secret may also come as `..._FILE`, the path of a file that holds it. Other variables that
  * begin so are left alone: a container platform makes some of its own (STOCKD_SERVICE_HOST, STOCKD_PORT=tcp://10.0.0.1:7379).
  */
-export function readEnvironment(environment: ReadonlyMap<string, string> | NodeJS.ProcessEnv): Setting[] {
-  const variables = environment instanceof Map ? environment : new Map(Object.entries(environment as NodeJS.ProcessEnv))
+export function readEnvironment(environment: NodeJS.ProcessEnv): Setting[] {
+  const variables = new Map(Object.entries(environment))
   const settings: Setting[] = []
   for (const [name, spec] of OPTIONS) {
     const variable = variableOf(name)
@@ -537,7 +593,9 @@ function readTextFile(path: string, what: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw new StockdError('BAD_OPTION', `${what} ${JSON.stringify(path)} cannot be read (${(error as NodeJS.ErrnoException).code})`, { cause: error })
+    throw new StockdError('BAD_OPTION', `${what} ${JSON.stringify(path)} cannot be read (${(error as NodeJS.ErrnoException).code})`, {
+      cause: error,
+    })
   }
 }
 
@@ -571,7 +629,13 @@ function optionOfLine(line: string): string | null {
   return OPTIONS.has(name) ? name : null
 }
 
-const ESCAPES = new Map([['n', '\n'], ['r', '\r'], ['t', '\t'], ['b', '\b'], ['a', '\x07']])
+const ESCAPES = new Map([
+  ['n', '\n'],
+  ['r', '\r'],
+  ['t', '\t'],
+  ['b', '\b'],
+  ['a', '\x07'],
+])
 
 /** Splits a line at spaces; "..." knows \n \r \t \b \a \xHH, '...' knows \'. Null: quotes do not match, or text follows a quote. */
 export function splitWords(line: string): string[] | null {

@@ -27,7 +27,11 @@ const CONNECTION = { categories: ['connection'], group: 'connection' } as const
 
 /** What TYPE may say. There are no masters and replicas here, so those match nobody. */
 const TYPES: ReadonlyMap<string, string> = new Map([
-  ['normal', 'normal'], ['slave', 'replica'], ['replica', 'replica'], ['pubsub', 'pubsub'], ['master', 'master'],
+  ['normal', 'normal'],
+  ['slave', 'replica'],
+  ['replica', 'replica'],
+  ['pubsub', 'pubsub'],
+  ['master', 'master'],
 ])
 
 const HELP = [
@@ -98,43 +102,74 @@ export function clientCommands(node: Node): CommandSpec[] {
     const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
     const flags = `${session.parked === null ? '' : 'b'}${session.isClosing ? 'c' : ''}${session.noEvict ? 'e' : ''}${session.noTouch ? 'T' : ''}`
     const queued = session.outputQueued
-    return `id=${session.id} addr=${session.addr} laddr=${session.laddr} fd=${session.fd} name=${session.name}` +
+    return (
+      `id=${session.id} addr=${session.addr} laddr=${session.laddr} fd=${session.fd} name=${session.name}` +
       ` age=${seconds(session.createdAt)} idle=${seconds(session.lastInteraction)} flags=${flags === '' ? 'N' : flags} db=${session.database}` +
       ` sub=0 psub=0 ssub=0 multi=-1 qbuf=${session.inputQueued} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0` +
       ` obl=0 oll=${session.held.length} omem=${queued} tot-mem=${queued + session.inputQueued} events=${queued > 0 ? 'rw' : 'r'}` +
       ` cmd=${fullName(session.lastCommand)} user=${session.user} redir=-1 resp=${session.protocol}` +
       ` lib-name=${session.libName} lib-ver=${session.libVersion}\n`
+    )
   }
 
-  const onOff = (set: (session: Session, on: boolean) => void) => (call: Call): void => {
-    const on = call.request.is(2, 'ON')
-    if (!on && !call.request.is(2, 'OFF')) return call.reply.error(SYNTAX)
-    set(sessionOf(call), on)
-    call.reply.ok()
-  }
+  const onOff =
+    (set: (session: Session, on: boolean) => void) =>
+    (call: Call): void => {
+      const on = call.request.is(2, 'ON')
+      if (!on && !call.request.is(2, 'OFF')) return call.reply.error(SYNTAX)
+      set(sessionOf(call), on)
+      call.reply.ok()
+    }
 
   return [
     container({
-      name: 'CLIENT', group: 'connection', since: '2.4.0', summary: 'A container for client connection commands',
-      help: HELP, helpSince: '5.0.0', helpCategories: ['connection'],
+      name: 'CLIENT',
+      group: 'connection',
+      since: '2.4.0',
+      summary: 'A container for client connection commands',
+      help: HELP,
+      helpSince: '5.0.0',
+      helpCategories: ['connection'],
       subcommands: [
         keyless({
-          ...CONNECTION, name: 'ID', arity: 2, flags: ASK, since: '5.0.0', syntax: '',
+          ...CONNECTION,
+          name: 'ID',
+          arity: 2,
+          flags: ASK,
+          since: '5.0.0',
+          syntax: '',
           summary: 'Returns the client ID for the current connection',
           run: (call) => call.reply.integer(sessionOf(call).id),
         }),
         keyless({
-          ...CONNECTION, name: 'INFO', arity: 2, flags: ASK, since: '6.2.0', syntax: '',
+          ...CONNECTION,
+          name: 'INFO',
+          arity: 2,
+          flags: ASK,
+          since: '6.2.0',
+          syntax: '',
           summary: 'Returns information about the current client connection.',
           run: (call) => call.reply.verbatim(describe(sessionOf(call))),
         }),
         keyless({
-          ...CONNECTION, name: 'LIST', arity: -2, flags: ADMIN, since: '2.4.0', complexity: 'O(N) where N is the number of client connections',
-          syntax: '[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]', summary: 'Get the list of client connections',
+          ...CONNECTION,
+          name: 'LIST',
+          arity: -2,
+          flags: ADMIN,
+          since: '2.4.0',
+          complexity: 'O(N) where N is the number of client connections',
+          syntax: '[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]',
+          summary: 'Get the list of client connections',
           run: (call) => list(call),
         }),
         keyless({
-          ...CONNECTION, name: 'GETNAME', arity: 2, flags: ASK, since: '2.6.9', syntax: '', summary: 'Get the current connection name',
+          ...CONNECTION,
+          name: 'GETNAME',
+          arity: 2,
+          flags: ASK,
+          since: '2.6.9',
+          syntax: '',
+          summary: 'Get the current connection name',
           run(call) {
             const { name } = sessionOf(call)
             if (name === '') call.reply.nil()
@@ -142,7 +177,13 @@ export function clientCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...CONNECTION, name: 'SETNAME', arity: 3, flags: ASK, since: '2.6.9', syntax: 'connection-name', summary: 'Set the current connection name',
+          ...CONNECTION,
+          name: 'SETNAME',
+          arity: 3,
+          flags: ASK,
+          since: '2.6.9',
+          syntax: 'connection-name',
+          summary: 'Set the current connection name',
           run(call) {
             const name = call.request.latin1(2)
             if (!isPrintable(name)) return call.reply.error(CLIENT_NAME_REFUSED)
@@ -151,12 +192,22 @@ export function clientCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...CONNECTION, name: 'SETINFO', arity: 4, flags: ASK, since: '7.2.0', syntax: '<LIB-NAME libname | LIB-VER libver>',
+          ...CONNECTION,
+          name: 'SETINFO',
+          arity: 4,
+          flags: ASK,
+          since: '7.2.0',
+          syntax: '<LIB-NAME libname | LIB-VER libver>',
           summary: 'Set client or connection specific info',
           run: (call) => setInfo(call),
         }),
         keyless({
-          ...CONNECTION, name: 'KILL', arity: -3, flags: ADMIN, since: '2.4.0', complexity: 'O(N) where N is the number of client connections',
+          ...CONNECTION,
+          name: 'KILL',
+          arity: -3,
+          flags: ADMIN,
+          since: '2.4.0',
+          complexity: 'O(N) where N is the number of client connections',
           syntax:
             '<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | ' +
             '[LADDR ip:port] | [SKIPME yes/no]> ...>',
@@ -164,12 +215,18 @@ export function clientCommands(node: Node): CommandSpec[] {
           run: (call) => kill(call),
         }),
         keyless({
-          ...CONNECTION, name: 'PAUSE', arity: -3, flags: ADMIN, since: '2.9.50', syntax: 'timeout [WRITE | ALL]',
+          ...CONNECTION,
+          name: 'PAUSE',
+          arity: -3,
+          flags: ADMIN,
+          since: '2.9.50',
+          syntax: 'timeout [WRITE | ALL]',
           summary: 'Stop processing commands from clients for some time',
           run(call) {
             const { request, reply } = call
             let onlyWrites = false
-            if (request.argc > 4) return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try CLIENT HELP.`)
+            if (request.argc > 4)
+              return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try CLIENT HELP.`)
             if (request.argc === 4 && request.is(3, 'WRITE')) onlyWrites = true
             else if (request.argc === 4 && !request.is(3, 'ALL')) return reply.error('ERR CLIENT PAUSE mode must be WRITE or ALL')
             const ms = timeout(call, 2)
@@ -179,7 +236,13 @@ export function clientCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...CONNECTION, name: 'UNPAUSE', arity: 2, flags: ADMIN, since: '6.2.0', complexity: 'O(N) Where N is the number of paused clients', syntax: '',
+          ...CONNECTION,
+          name: 'UNPAUSE',
+          arity: 2,
+          flags: ADMIN,
+          since: '6.2.0',
+          complexity: 'O(N) Where N is the number of paused clients',
+          syntax: '',
           summary: 'Resume processing of clients that were paused',
           run(call) {
             node.unpause()
@@ -187,7 +250,12 @@ export function clientCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...CONNECTION, name: 'REPLY', arity: 3, flags: ASK, since: '3.2.0', syntax: '<ON | OFF | SKIP>',
+          ...CONNECTION,
+          name: 'REPLY',
+          arity: 3,
+          flags: ASK,
+          since: '3.2.0',
+          syntax: '<ON | OFF | SKIP>',
           summary: 'Instruct the server whether to reply to commands',
           run(call) {
             const session = sessionOf(call)
@@ -200,27 +268,53 @@ export function clientCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...CONNECTION, name: 'UNBLOCK', arity: -3, flags: ADMIN, since: '5.0.0', complexity: 'O(log N) where N is the number of client connections',
-          syntax: 'client-id [TIMEOUT | ERROR]', summary: 'Unblock a client blocked in a blocking command from a different connection',
+          ...CONNECTION,
+          name: 'UNBLOCK',
+          arity: -3,
+          flags: ADMIN,
+          since: '5.0.0',
+          complexity: 'O(log N) where N is the number of client connections',
+          syntax: 'client-id [TIMEOUT | ERROR]',
+          summary: 'Unblock a client blocked in a blocking command from a different connection',
           run: (call) => unblock(call),
         }),
         keyless({
-          ...CONNECTION, name: 'NO-EVICT', arity: 3, flags: ADMIN, since: '7.0.0', syntax: '<ON | OFF>',
+          ...CONNECTION,
+          name: 'NO-EVICT',
+          arity: 3,
+          flags: ADMIN,
+          since: '7.0.0',
+          syntax: '<ON | OFF>',
           summary: 'Set client eviction mode for the current connection',
           run: onOff((session, on) => (session.noEvict = on)),
         }),
         keyless({
-          ...CONNECTION, name: 'NO-TOUCH', arity: 3, flags: ASK, since: '7.2.0', syntax: '<ON | OFF>',
+          ...CONNECTION,
+          name: 'NO-TOUCH',
+          arity: 3,
+          flags: ASK,
+          since: '7.2.0',
+          syntax: '<ON | OFF>',
           summary: 'Controls whether commands sent by the client will alter the LRU/LFU of the keys they access.',
           run: onOff((session, on) => (session.noTouch = on)),
         }),
         keyless({
-          ...CONNECTION, name: 'GETREDIR', arity: 2, flags: ASK, since: '6.0.0', syntax: '',
+          ...CONNECTION,
+          name: 'GETREDIR',
+          arity: 2,
+          flags: ASK,
+          since: '6.0.0',
+          syntax: '',
           summary: 'Get tracking notifications redirection client ID if any',
           run: (call) => call.reply.integer(-1),
         }),
         keyless({
-          ...CONNECTION, name: 'TRACKING', arity: -3, flags: ASK, since: '6.0.0', syntax: '<ON | OFF>',
+          ...CONNECTION,
+          name: 'TRACKING',
+          arity: -3,
+          flags: ASK,
+          since: '6.0.0',
+          syntax: '<ON | OFF>',
           summary: 'Enable or disable server assisted client side caching support',
           run({ request, reply }) {
             if (request.is(2, 'OFF')) reply.ok()
@@ -229,7 +323,12 @@ export function clientCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...CONNECTION, name: 'TRACKINGINFO', arity: 2, flags: ASK, since: '6.2.0', syntax: '',
+          ...CONNECTION,
+          name: 'TRACKINGINFO',
+          arity: 2,
+          flags: ASK,
+          since: '6.2.0',
+          syntax: '',
           summary: 'Return information about server assisted client side caching for the current connection',
           run({ reply }) {
             reply.map(3)
@@ -243,12 +342,23 @@ export function clientCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...CONNECTION, name: 'CACHING', arity: 3, flags: ASK, since: '6.0.0', syntax: '<YES | NO>',
+          ...CONNECTION,
+          name: 'CACHING',
+          arity: 3,
+          flags: ASK,
+          since: '6.0.0',
+          syntax: '<YES | NO>',
           summary: 'Instruct the server about tracking or not keys in the next request',
-          run: ({ reply }) => reply.error('ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled'),
+          run: ({ reply }) =>
+            reply.error('ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled'),
         }),
         keyless({
-          ...CONNECTION, name: 'MAINT_NOTIFICATIONS', arity: -3, flags: ASK, since: '8.2.0', syntax: '<ON | OFF> [parameter value [parameter value ...]]',
+          ...CONNECTION,
+          name: 'MAINT_NOTIFICATIONS',
+          arity: -3,
+          flags: ASK,
+          since: '8.2.0',
+          syntax: '<ON | OFF> [parameter value [parameter value ...]]',
           summary: 'Subscribe to notices of maintenance: always refused, there are none',
           // Every connection of node-redis and go-redis asks this and expects a no: bytes written past `error` are not counted as one.
           run: ({ reply }) => reply.raw(NO_MAINTENANCE),

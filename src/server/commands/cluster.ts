@@ -12,25 +12,77 @@ interface Word extends Pick<CommandSpec, 'name' | 'arity' | 'since' | 'syntax' |
 
 const WORDS: readonly Word[] = [
   { name: 'INFO', arity: 2, since: '3.0.0', syntax: '', summary: 'Provides info about Redis Cluster node state' },
-  { name: 'KEYSLOT', arity: 3, since: '3.0.0', syntax: 'key', summary: 'Returns the hash slot of the specified key', complexity: 'O(N) where N is the number of bytes in the key' },
-  { name: 'SLOTS', arity: 2, since: '3.0.0', syntax: '', summary: 'Get array of Cluster slot to node mappings', complexity: 'O(N) where N is the total number of Cluster nodes' },
-  { name: 'SHARDS', arity: 2, since: '7.0.0', syntax: '', summary: 'Get array of cluster slots to node mappings', complexity: 'O(N) where N is the total number of cluster nodes' },
-  { name: 'NODES', arity: 2, since: '3.0.0', syntax: '', summary: 'Get Cluster config for the node', complexity: 'O(N) where N is the total number of Cluster nodes' },
-  { name: 'MYID', arity: 2, since: '3.0.0', syntax: '', summary: 'Return the node id' },
-  { name: 'COUNTKEYSINSLOT', arity: 3, since: '3.0.0', syntax: 'slot', summary: 'Return the number of local keys in the specified hash slot' },
   {
-    name: 'GETKEYSINSLOT', arity: 4, since: '3.0.0', syntax: 'slot count', summary: 'Return local key names in the specified hash slot',
+    name: 'KEYSLOT',
+    arity: 3,
+    since: '3.0.0',
+    syntax: 'key',
+    summary: 'Returns the hash slot of the specified key',
+    complexity: 'O(N) where N is the number of bytes in the key',
+  },
+  {
+    name: 'SLOTS',
+    arity: 2,
+    since: '3.0.0',
+    syntax: '',
+    summary: 'Get array of Cluster slot to node mappings',
+    complexity: 'O(N) where N is the total number of Cluster nodes',
+  },
+  {
+    name: 'SHARDS',
+    arity: 2,
+    since: '7.0.0',
+    syntax: '',
+    summary: 'Get array of cluster slots to node mappings',
+    complexity: 'O(N) where N is the total number of cluster nodes',
+  },
+  {
+    name: 'NODES',
+    arity: 2,
+    since: '3.0.0',
+    syntax: '',
+    summary: 'Get Cluster config for the node',
+    complexity: 'O(N) where N is the total number of Cluster nodes',
+  },
+  { name: 'MYID', arity: 2, since: '3.0.0', syntax: '', summary: 'Return the node id' },
+  {
+    name: 'COUNTKEYSINSLOT',
+    arity: 3,
+    since: '3.0.0',
+    syntax: 'slot',
+    summary: 'Return the number of local keys in the specified hash slot',
+  },
+  {
+    name: 'GETKEYSINSLOT',
+    arity: 4,
+    since: '3.0.0',
+    syntax: 'slot count',
+    summary: 'Return local key names in the specified hash slot',
     complexity: 'O(log(N)) where N is the number of requested keys',
   },
-  { name: 'HELP', arity: 2, since: '5.0.0', syntax: '', summary: 'Show helpful text about the different subcommands', flags: ['loading', 'stale'] },
+  {
+    name: 'HELP',
+    arity: 2,
+    since: '5.0.0',
+    syntax: '',
+    summary: 'Show helpful text about the different subcommands',
+    flags: ['loading', 'stale'],
+  },
 ]
 
 export function clusterCommands(): CommandSpec[] {
   const run: CommandSpec['run'] = ({ reply }) => reply.error(DISABLED)
   return [
     keyless({
-      name: 'CLUSTER', arity: -2, flags: [], group: 'cluster', since: '3.0.0', complexity: 'Depends on subcommand.', syntax: '',
-      summary: 'A container for cluster commands', run,
+      name: 'CLUSTER',
+      arity: -2,
+      flags: [],
+      group: 'cluster',
+      since: '3.0.0',
+      complexity: 'Depends on subcommand.',
+      syntax: '',
+      summary: 'A container for cluster commands',
+      run,
       subcommands: WORDS.map((word) => keyless({ flags: ['stale'], ...word, group: 'cluster', run })),
     }),
   ]

@@ -40,8 +40,27 @@ const INTERNAL_FLAG: CommandFlag = 'protected'
 
 /** The order in which Redis names categories; ours come last. */
 const CATEGORIES = [
-  'keyspace', 'read', 'write', 'set', 'sortedset', 'list', 'hash', 'string', 'bitmap', 'hyperloglog', 'geo', 'stream', 'pubsub', 'admin', 'fast',
-  'slow', 'blocking', 'dangerous', 'connection', 'transaction', 'scripting',
+  'keyspace',
+  'read',
+  'write',
+  'set',
+  'sortedset',
+  'list',
+  'hash',
+  'string',
+  'bitmap',
+  'hyperloglog',
+  'geo',
+  'stream',
+  'pubsub',
+  'admin',
+  'fast',
+  'slow',
+  'blocking',
+  'dangerous',
+  'connection',
+  'transaction',
+  'scripting',
 ]
 
 function rankOf(category: string): number {
@@ -58,7 +77,12 @@ interface Named {
 export function commandCommands(node: Node): CommandSpec[] {
   return [
     keyless({
-      ...SERVER, name: 'COMMAND', arity: -1, since: '2.8.13', complexity: 'O(N) where N is the total number of Redis commands', syntax: '',
+      ...SERVER,
+      name: 'COMMAND',
+      arity: -1,
+      since: '2.8.13',
+      complexity: 'O(N) where N is the total number of Redis commands',
+      syntax: '',
       summary: 'Get array of Redis command details',
       run({ reply }) {
         const { specs } = node.commands
@@ -67,11 +91,20 @@ export function commandCommands(node: Node): CommandSpec[] {
       },
       subcommands: [
         keyless({
-          ...SERVER, name: 'COUNT', arity: 2, since: '2.8.13', syntax: '', summary: 'Get total number of Redis commands',
+          ...SERVER,
+          name: 'COUNT',
+          arity: 2,
+          since: '2.8.13',
+          syntax: '',
+          summary: 'Get total number of Redis commands',
           run: ({ reply }) => reply.integer(node.commands.specs.length),
         }),
         keyless({
-          ...SERVER, name: 'INFO', arity: -2, since: '2.8.13', complexity: 'O(N) where N is the number of commands to look up',
+          ...SERVER,
+          name: 'INFO',
+          arity: -2,
+          since: '2.8.13',
+          complexity: 'O(N) where N is the number of commands to look up',
           syntax: '[command-name [command-name ...]]',
           summary: 'Get array of specific Redis command details, or all when no argument is given.',
           run({ request, reply }) {
@@ -84,10 +117,16 @@ export function commandCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...SERVER, name: 'DOCS', arity: -2, since: '7.0.0', complexity: 'O(N) where N is the number of commands to look up',
-          syntax: '[command-name [command-name ...]]', summary: 'Get array of specific Redis command documentation',
+          ...SERVER,
+          name: 'DOCS',
+          arity: -2,
+          since: '7.0.0',
+          complexity: 'O(N) where N is the number of commands to look up',
+          syntax: '[command-name [command-name ...]]',
+          summary: 'Get array of specific Redis command documentation',
           run({ request, reply }) {
-            const chosen = request.argc === 2 ? node.commands.specs.map((spec) => named(spec, '')) : asked(request).filter((one) => one !== null)
+            const chosen =
+              request.argc === 2 ? node.commands.specs.map((spec) => named(spec, '')) : asked(request).filter((one) => one !== null)
             reply.map(chosen.length)
             for (const one of chosen) {
               reply.text(one.name)
@@ -96,22 +135,42 @@ export function commandCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...SERVER, name: 'LIST', arity: -2, since: '7.0.0', complexity: 'O(N) where N is the total number of Redis commands',
-          syntax: '[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]', summary: 'Get an array of Redis command names',
+          ...SERVER,
+          name: 'LIST',
+          arity: -2,
+          since: '7.0.0',
+          complexity: 'O(N) where N is the total number of Redis commands',
+          syntax: '[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]',
+          summary: 'Get an array of Redis command names',
           run: (call) => list(call),
         }),
         keyless({
-          ...SERVER, name: 'GETKEYS', arity: -4, since: '2.8.13', complexity: 'O(N) where N is the number of arguments to the command',
-          syntax: 'command [arg [arg ...]]', summary: 'Extract keys given a full Redis command',
+          ...SERVER,
+          name: 'GETKEYS',
+          arity: -4,
+          since: '2.8.13',
+          complexity: 'O(N) where N is the number of arguments to the command',
+          syntax: 'command [arg [arg ...]]',
+          summary: 'Extract keys given a full Redis command',
           run: (call) => getKeys(call, false),
         }),
         keyless({
-          ...SERVER, name: 'GETKEYSANDFLAGS', arity: -4, since: '7.0.0', complexity: 'O(N) where N is the number of arguments to the command',
-          syntax: 'command [arg [arg ...]]', summary: 'Extract keys and access flags given a full Redis command',
+          ...SERVER,
+          name: 'GETKEYSANDFLAGS',
+          arity: -4,
+          since: '7.0.0',
+          complexity: 'O(N) where N is the number of arguments to the command',
+          syntax: 'command [arg [arg ...]]',
+          summary: 'Extract keys and access flags given a full Redis command',
           run: (call) => getKeys(call, true),
         }),
         keyless({
-          ...SERVER, name: 'HELP', arity: 2, since: '5.0.0', syntax: '', summary: 'Show helpful text about the different subcommands',
+          ...SERVER,
+          name: 'HELP',
+          arity: 2,
+          since: '5.0.0',
+          syntax: '',
+          summary: 'Show helpful text about the different subcommands',
           run: (call) => writeHelp(call, 'COMMAND', HELP),
         }),
       ],
@@ -323,4 +382,3 @@ function writeArguments(reply: Reply, args: readonly Argument[]): void {
     }
   }
 }
-

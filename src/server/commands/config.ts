@@ -26,29 +26,55 @@ export function configCommands(node: Node): CommandSpec[] {
   const { options } = node
   return [
     container({
-      name: 'CONFIG', group: 'server', since: '2.0.0', summary: 'A container for server configuration commands', help: HELP, helpSince: '5.0.0',
+      name: 'CONFIG',
+      group: 'server',
+      since: '2.0.0',
+      summary: 'A container for server configuration commands',
+      help: HELP,
+      helpSince: '5.0.0',
       subcommands: [
         keyless({
-          name: 'GET', arity: -3, flags: ADMIN, group: 'server', since: '2.0.0',
+          name: 'GET',
+          arity: -3,
+          flags: ADMIN,
+          group: 'server',
+          since: '2.0.0',
           complexity: 'O(N) when N is the number of configuration parameters provided',
-          syntax: 'parameter [parameter ...]', summary: 'Get the values of configuration parameters',
+          syntax: 'parameter [parameter ...]',
+          summary: 'Get the values of configuration parameters',
           run: (call) => get(call),
         }),
         keyless({
-          name: 'SET', arity: -4, flags: ADMIN, group: 'server', since: '2.0.0',
+          name: 'SET',
+          arity: -4,
+          flags: ADMIN,
+          group: 'server',
+          since: '2.0.0',
           complexity: 'O(N) when N is the number of configuration parameters provided',
-          syntax: 'parameter value [parameter value ...]', summary: 'Set configuration parameters to the given values',
+          syntax: 'parameter value [parameter value ...]',
+          summary: 'Set configuration parameters to the given values',
           run: (call) => set(call),
         }),
         keyless({
-          name: 'RESETSTAT', arity: 2, flags: ADMIN, group: 'server', since: '2.0.0', syntax: '', summary: 'Reset the stats returned by INFO',
+          name: 'RESETSTAT',
+          arity: 2,
+          flags: ADMIN,
+          group: 'server',
+          since: '2.0.0',
+          syntax: '',
+          summary: 'Reset the stats returned by INFO',
           run({ reply }) {
             node.stats.reset()
             reply.ok()
           },
         }),
         keyless({
-          name: 'REWRITE', arity: 2, flags: ADMIN, group: 'server', since: '2.8.0', syntax: '',
+          name: 'REWRITE',
+          arity: 2,
+          flags: ADMIN,
+          group: 'server',
+          since: '2.8.0',
+          syntax: '',
           summary: 'Rewrite the configuration file with the in memory configuration',
           run({ reply }) {
             const reason = options.rewrite()

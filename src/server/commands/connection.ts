@@ -67,7 +67,13 @@ export function connectionCommands(node: Node): CommandSpec[] {
 
   return [
     keyless({
-      name: 'PING', arity: -1, flags: ['fast'], categories: ['connection'], group: 'connection', since: '1.0.0', syntax: '[message]',
+      name: 'PING',
+      arity: -1,
+      flags: ['fast'],
+      categories: ['connection'],
+      group: 'connection',
+      since: '1.0.0',
+      syntax: '[message]',
       summary: 'Ping the server',
       run({ request, reply }) {
         if (request.argc > 2) reply.error(wrongArity('ping'))
@@ -76,14 +82,26 @@ export function connectionCommands(node: Node): CommandSpec[] {
       },
     }),
     keyless({
-      name: 'ECHO', arity: 2, flags: ['loading', 'stale', 'fast'], categories: ['connection'], group: 'connection', since: '1.0.0', syntax: 'message',
+      name: 'ECHO',
+      arity: 2,
+      flags: ['loading', 'stale', 'fast'],
+      categories: ['connection'],
+      group: 'connection',
+      since: '1.0.0',
+      syntax: 'message',
       summary: 'Echo the given string',
       run({ request, reply }) {
         reply.bulk(request.bytes, request.start[1], request.end[1])
       },
     }),
     keyless({
-      name: 'SELECT', arity: 2, flags: ['loading', 'stale', 'fast'], categories: ['connection'], group: 'connection', since: '1.0.0', syntax: 'index',
+      name: 'SELECT',
+      arity: 2,
+      flags: ['loading', 'stale', 'fast'],
+      categories: ['connection'],
+      group: 'connection',
+      since: '1.0.0',
+      syntax: 'index',
       summary: 'Change the selected database for the current connection',
       run({ request, reply, client }) {
         const index = parseInt64(request.bytes, request.start[1], request.end[1])
@@ -97,9 +115,15 @@ export function connectionCommands(node: Node): CommandSpec[] {
       },
     }),
     keyless({
-      name: 'AUTH', arity: -2, flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'], categories: ['connection'],
-      group: 'connection', since: '1.0.0', complexity: 'O(N) where N is the number of passwords defined for the user',
-      syntax: '[username] password', summary: 'Authenticate to the server',
+      name: 'AUTH',
+      arity: -2,
+      flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+      categories: ['connection'],
+      group: 'connection',
+      since: '1.0.0',
+      complexity: 'O(N) where N is the number of passwords defined for the user',
+      syntax: '[username] password',
+      summary: 'Authenticate to the server',
       run(call) {
         const { request, reply } = call
         if (request.argc > 3) return reply.error(SYNTAX)
@@ -109,21 +133,39 @@ export function connectionCommands(node: Node): CommandSpec[] {
       },
     }),
     keyless({
-      name: 'HELLO', arity: -1, flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'], categories: ['connection'],
-      group: 'connection', since: '6.0.0', syntax: '[protover [AUTH username password] [SETNAME clientname]]', summary: 'Handshake with Redis',
+      name: 'HELLO',
+      arity: -1,
+      flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+      categories: ['connection'],
+      group: 'connection',
+      since: '6.0.0',
+      syntax: '[protover [AUTH username password] [SETNAME clientname]]',
+      summary: 'Handshake with Redis',
       run: (call) => hello(call),
     }),
     keyless({
-      name: 'QUIT', arity: -1, flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'], categories: ['connection'],
-      group: 'connection', since: '1.0.0', syntax: '', summary: 'Close the connection',
+      name: 'QUIT',
+      arity: -1,
+      flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+      categories: ['connection'],
+      group: 'connection',
+      since: '1.0.0',
+      syntax: '',
+      summary: 'Close the connection',
       run(call) {
         call.reply.ok()
         sessionOf(call).isClosing = true
       },
     }),
     keyless({
-      name: 'RESET', arity: 1, flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'], categories: ['connection'],
-      group: 'connection', since: '6.2.0', syntax: '', summary: 'Reset the connection',
+      name: 'RESET',
+      arity: 1,
+      flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
+      categories: ['connection'],
+      group: 'connection',
+      since: '6.2.0',
+      syntax: '',
+      summary: 'Reset the connection',
       run(call) {
         sessionOf(call).reset(options.values.requirepass === '')
         call.reply.protocol = 2
@@ -185,4 +227,3 @@ export function connectionCommands(node: Node): CommandSpec[] {
 const PONG = Buffer.from('+PONG\r\n')
 
 const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest()
-

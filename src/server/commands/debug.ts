@@ -31,22 +31,30 @@ interface Word {
 export function debugCommands(node: Node): CommandSpec[] {
   const words: readonly Word[] = [
     {
-      name: 'DIGEST', arity: 2,
+      name: 'DIGEST',
+      arity: 2,
       help: ['DIGEST', '    Output a hex signature representing the current state: keys, stock and orders.'],
       run: ({ reply }) => reply.simple(node.engine.digest().padStart(40, '0')),
     },
     {
-      name: 'ERROR', arity: 3,
-      help: ['ERROR <string>', '    Return a Redis protocol error with <string> as message. Useful for clients', '    unit tests to simulate Redis errors.'],
+      name: 'ERROR',
+      arity: 3,
+      help: [
+        'ERROR <string>',
+        '    Return a Redis protocol error with <string> as message. Useful for clients',
+        '    unit tests to simulate Redis errors.',
+      ],
       run: ({ request, reply }) => reply.error(request.latin1(2)),
     },
     {
-      name: 'JMAP', arity: 2,
+      name: 'JMAP',
+      arity: 2,
       help: ['JMAP', '    Show how much memory the parts of the process and of the tables use.'],
       run: ({ reply }) => reply.verbatim(memoryMap(node)),
     },
     {
-      name: 'LOG', arity: 3,
+      name: 'LOG',
+      arity: 3,
       help: ['LOG <message>', '    Write <message> to the server log.'],
       run({ request, reply }) {
         node.env.say('warning', 'DEBUG LOG', { message: request.latin1(2) })
@@ -54,33 +62,50 @@ export function debugCommands(node: Node): CommandSpec[] {
       },
     },
     {
-      name: 'OBJECT', arity: 3,
+      name: 'OBJECT',
+      arity: 3,
       help: ['OBJECT <key>', '    Show low level info about `key` and associated value.'],
       run: (call) => describeKey(call),
     },
     {
-      name: 'POPULATE', arity: -3,
-      help: ['POPULATE <count> [<prefix>] [<size>]', '    Create <count> string keys named key:<num>. If <prefix> is specified then', "    it is used instead of the 'key' prefix."],
+      name: 'POPULATE',
+      arity: -3,
+      help: [
+        'POPULATE <count> [<prefix>] [<size>]',
+        '    Create <count> string keys named key:<num>. If <prefix> is specified then',
+        "    it is used instead of the 'key' prefix.",
+      ],
       run: (call) => populate(call),
     },
     {
-      name: 'PROTOCOL', arity: 3,
+      name: 'PROTOCOL',
+      arity: 3,
       help: [
-        'PROTOCOL <type>', '    Reply with a test value of the specified type. <type> can be: string,',
-        '    integer, double, bignum, null, array, set, map, attrib, push, verbatim,', '    true, false.',
+        'PROTOCOL <type>',
+        '    Reply with a test value of the specified type. <type> can be: string,',
+        '    integer, double, bignum, null, array, set, map, attrib, push, verbatim,',
+        '    true, false.',
       ],
       run: (call) => protocolSample(call),
     },
     {
-      name: 'RELOAD', arity: -2,
-      help: ['RELOAD', '    Write the whole state as records, load them into an empty engine and compare.', '    The state that is served stays as it is.'],
+      name: 'RELOAD',
+      arity: -2,
+      help: [
+        'RELOAD',
+        '    Write the whole state as records, load them into an empty engine and compare.',
+        '    The state that is served stays as it is.',
+      ],
       run: ({ reply }) => reload(node, reply),
     },
     {
-      name: 'SET-ACTIVE-EXPIRE', arity: 3,
+      name: 'SET-ACTIVE-EXPIRE',
+      arity: 3,
       help: [
-        'SET-ACTIVE-EXPIRE <0|1>', '    Setting it to 0 disables expiring keys in background when they are not',
-        '    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the', '    default. Holds on stock always expire.',
+        'SET-ACTIVE-EXPIRE <0|1>',
+        '    Setting it to 0 disables expiring keys in background when they are not',
+        '    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the',
+        '    default. Holds on stock always expire.',
       ],
       run({ request, reply }) {
         node.engine.keyspace.isExpiringActively = request.latin1(2) !== '0'
@@ -88,7 +113,8 @@ export function debugCommands(node: Node): CommandSpec[] {
       },
     },
     {
-      name: 'SLEEP', arity: 3,
+      name: 'SLEEP',
+      arity: 3,
       help: ['SLEEP <seconds>', '    Stop the server for <seconds>. Decimals allowed.'],
       run({ request, reply }) {
         const text = request.latin1(2)
@@ -103,8 +129,14 @@ export function debugCommands(node: Node): CommandSpec[] {
 
   return [
     keyless({
-      name: 'DEBUG', arity: -2, flags: ['admin', 'noscript', 'loading', 'stale', 'protected'], group: 'server', since: '1.0.0',
-      complexity: 'Depends on subcommand.', syntax: '', summary: 'A container for debugging commands',
+      name: 'DEBUG',
+      arity: -2,
+      flags: ['admin', 'noscript', 'loading', 'stale', 'protected'],
+      group: 'server',
+      since: '1.0.0',
+      complexity: 'Depends on subcommand.',
+      syntax: '',
+      summary: 'A container for debugging commands',
       run(call) {
         const { request, reply } = call
         if (request.argc === 2 && request.is(1, 'HELP')) return writeHelp(call, 'DEBUG', help)
@@ -146,7 +178,11 @@ export function debugCommands(node: Node): CommandSpec[] {
     for (let i = 0; i < count; i++) {
       const value = Buffer.alloc(Math.max(size, `value:${i}`.length))
       value.write(`value:${i}`)
-      set.run(Object.assign(call, { request: command.set(['SET', Buffer.from(`${prefix}:${i}`, 'latin1'), size > 0 ? value.subarray(0, size) : value, 'NX']) }))
+      set.run(
+        Object.assign(call, {
+          request: command.set(['SET', Buffer.from(`${prefix}:${i}`, 'latin1'), size > 0 ? value.subarray(0, size) : value, 'NX']),
+        }),
+      )
       reply.length = mark
     }
     call.request = request
@@ -236,7 +272,9 @@ function protocolSample({ request, reply }: Call): void {
       reply.integer(42)
       return reply.text('Some real reply following the push reply')
     case 'bignum':
-      return isThree ? reply.raw(Buffer.from('(1234567999999999999999999999999999999\r\n')) : reply.text('1234567999999999999999999999999999999')
+      return isThree
+        ? reply.raw(Buffer.from('(1234567999999999999999999999999999999\r\n'))
+        : reply.text('1234567999999999999999999999999999999')
     case 'verbatim':
       return reply.verbatim('This is a verbatim\nstring')
     case 'true':

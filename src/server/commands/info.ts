@@ -40,7 +40,13 @@ const SECTIONS: readonly Section[] = [
 export function infoCommands(node: Node): CommandSpec[] {
   return [
     keyless({
-      name: 'INFO', arity: -1, flags: ['loading', 'stale'], categories: ['dangerous'], group: 'server', since: '1.0.0', syntax: '[section [section ...]]',
+      name: 'INFO',
+      arity: -1,
+      flags: ['loading', 'stale'],
+      categories: ['dangerous'],
+      group: 'server',
+      since: '1.0.0',
+      syntax: '[section [section ...]]',
       summary: 'Get information and statistics about the server',
       run: ({ request, reply }) => reply.verbatim(infoText(node, wantedSections(request))),
     }),
@@ -50,7 +56,8 @@ export function infoCommands(node: Node): CommandSpec[] {
 /** Names of sections in lower case; what is no section is simply not there, as in Redis. */
 function wantedSections(request: Request): Set<string> {
   const wanted = new Set<string>()
-  const add = (keep: (section: Section) => boolean): void => SECTIONS.filter(keep).forEach((section) => wanted.add(section.name.toLowerCase()))
+  const add = (keep: (section: Section) => boolean): void =>
+    SECTIONS.filter(keep).forEach((section) => wanted.add(section.name.toLowerCase()))
   if (request.argc === 1) add((section) => section.isDefault)
   for (let i = 1; i < request.argc; i++) {
     if (request.is(i, 'DEFAULT')) add((section) => section.isDefault)
@@ -63,7 +70,13 @@ function wantedSections(request: Request): Set<string> {
 /** The text of these sections, in the order of the table. */
 export function infoText(node: Node, wanted: ReadonlySet<string>): string {
   return SECTIONS.filter((section) => wanted.has(section.name.toLowerCase()))
-    .map((section) => `# ${section.name}\r\n${section.fields(node).map(([name, value]) => `${name}:${value}\r\n`).join('')}`)
+    .map(
+      (section) =>
+        `# ${section.name}\r\n${section
+          .fields(node)
+          .map(([name, value]) => `${name}:${value}\r\n`)
+          .join('')}`,
+    )
     .join('\r\n')
 }
 

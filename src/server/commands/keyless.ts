@@ -39,12 +39,22 @@ interface ContainerSpec extends Pick<CommandSpec, 'name' | 'group' | 'since' | '
 /** A command that only holds subcommands, HELP among them. */
 export function container({ help, helpSince, helpCategories = [], subcommands, ...spec }: ContainerSpec): CommandSpec {
   const helpSpec = keyless({
-    name: 'HELP', arity: 2, flags: ['loading', 'stale'], categories: helpCategories, group: spec.group, since: helpSince, syntax: '',
+    name: 'HELP',
+    arity: 2,
+    flags: ['loading', 'stale'],
+    categories: helpCategories,
+    group: spec.group,
+    since: helpSince,
+    syntax: '',
     summary: 'Show helpful text about the different subcommands',
     run: (call) => writeHelp(call, spec.name, help),
   })
   return keyless({
-    ...spec, arity: -2, flags: [], complexity: 'Depends on subcommand.', syntax: '',
+    ...spec,
+    arity: -2,
+    flags: [],
+    complexity: 'Depends on subcommand.',
+    syntax: '',
     subcommands: [...subcommands, helpSpec],
     run: unreached,
   })

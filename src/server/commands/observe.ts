@@ -61,20 +61,43 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
   const { stats, options } = node
   return [
     container({
-      name: 'SLOWLOG', group: 'server', since: '2.2.12', summary: 'A container for slow log commands', help: SLOWLOG_HELP, helpSince: '6.2.0',
+      name: 'SLOWLOG',
+      group: 'server',
+      since: '2.2.12',
+      summary: 'A container for slow log commands',
+      help: SLOWLOG_HELP,
+      helpSince: '6.2.0',
       subcommands: [
         keyless({
-          name: 'GET', arity: -2, flags: ADMIN, group: 'server', since: '2.2.12', complexity: 'O(N) where N is the number of entries returned',
-          syntax: '[count]', summary: "Get the slow log's entries",
+          name: 'GET',
+          arity: -2,
+          flags: ADMIN,
+          group: 'server',
+          since: '2.2.12',
+          complexity: 'O(N) where N is the number of entries returned',
+          syntax: '[count]',
+          summary: "Get the slow log's entries",
           run: (call) => slowlogGet(call),
         }),
         keyless({
-          name: 'LEN', arity: 2, flags: ADMIN, group: 'server', since: '2.2.12', syntax: '', summary: "Get the slow log's length",
+          name: 'LEN',
+          arity: 2,
+          flags: ADMIN,
+          group: 'server',
+          since: '2.2.12',
+          syntax: '',
+          summary: "Get the slow log's length",
           run: ({ reply }) => reply.integer(stats.slowlog.entries.length),
         }),
         keyless({
-          name: 'RESET', arity: 2, flags: ADMIN, group: 'server', since: '2.2.12', complexity: 'O(N) where N is the number of entries in the slowlog',
-          syntax: '', summary: 'Clear all entries from the slow log',
+          name: 'RESET',
+          arity: 2,
+          flags: ADMIN,
+          group: 'server',
+          since: '2.2.12',
+          complexity: 'O(N) where N is the number of entries in the slowlog',
+          syntax: '',
+          summary: 'Clear all entries from the slow log',
           run({ reply }) {
             stats.slowlog.reset()
             reply.ok()
@@ -83,11 +106,20 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
       ],
     }),
     container({
-      name: 'LATENCY', group: 'server', since: '2.8.13', summary: 'A container for latency diagnostics commands',
-      help: LATENCY_HELP, helpSince: '2.8.13',
+      name: 'LATENCY',
+      group: 'server',
+      since: '2.8.13',
+      summary: 'A container for latency diagnostics commands',
+      help: LATENCY_HELP,
+      helpSince: '2.8.13',
       subcommands: [
         keyless({
-          name: 'LATEST', arity: 2, flags: ADMIN_NOSCRIPT, group: 'server', since: '2.8.13', syntax: '',
+          name: 'LATEST',
+          arity: 2,
+          flags: ADMIN_NOSCRIPT,
+          group: 'server',
+          since: '2.8.13',
+          syntax: '',
           summary: 'Return the latest latency samples for all events.',
           run({ reply }) {
             const events = [...stats.latency.events]
@@ -103,7 +135,12 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           },
         }),
         keyless({
-          name: 'HISTORY', arity: 3, flags: ADMIN_NOSCRIPT, group: 'server', since: '2.8.13', syntax: 'event',
+          name: 'HISTORY',
+          arity: 3,
+          flags: ADMIN_NOSCRIPT,
+          group: 'server',
+          since: '2.8.13',
+          syntax: 'event',
           summary: 'Return timestamp-latency samples for the event.',
           run({ request, reply }) {
             const samples = stats.latency.events.get(request.latin1(2))?.samples ?? []
@@ -116,7 +153,12 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           },
         }),
         keyless({
-          name: 'RESET', arity: -2, flags: ADMIN_NOSCRIPT, group: 'server', since: '2.8.13', syntax: '[event [event ...]]',
+          name: 'RESET',
+          arity: -2,
+          flags: ADMIN_NOSCRIPT,
+          group: 'server',
+          since: '2.8.13',
+          syntax: '[event [event ...]]',
           summary: 'Reset latency data for one or more events.',
           run({ request, reply }) {
             const names: string[] = []
@@ -125,7 +167,12 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           },
         }),
         keyless({
-          name: 'GRAPH', arity: 3, flags: ADMIN_NOSCRIPT, group: 'server', since: '2.8.13', syntax: 'event',
+          name: 'GRAPH',
+          arity: 3,
+          flags: ADMIN_NOSCRIPT,
+          group: 'server',
+          since: '2.8.13',
+          syntax: 'event',
           summary: 'Return a latency graph for the event.',
           run({ request, reply, now }) {
             const name = request.latin1(2)
@@ -135,36 +182,69 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           },
         }),
         keyless({
-          name: 'DOCTOR', arity: 2, flags: ADMIN_NOSCRIPT, group: 'server', since: '2.8.13', syntax: '',
+          name: 'DOCTOR',
+          arity: 2,
+          flags: ADMIN_NOSCRIPT,
+          group: 'server',
+          since: '2.8.13',
+          syntax: '',
           summary: 'Return a human readable latency analysis report.',
           run: ({ reply }) => reply.verbatim(doctor(stats.latency.events, options.values['latency-monitor-threshold'])),
         }),
         keyless({
-          name: 'HISTOGRAM', arity: -2, flags: ADMIN_NOSCRIPT, group: 'server', since: '7.0.0',
+          name: 'HISTOGRAM',
+          arity: -2,
+          flags: ADMIN_NOSCRIPT,
+          group: 'server',
+          since: '7.0.0',
           complexity: 'O(N) where N is the number of commands with latency information being retrieved.',
-          syntax: '[command [command ...]]', summary: 'Return the cumulative distribution of latencies of a subset of commands or all.',
+          syntax: '[command [command ...]]',
+          summary: 'Return the cumulative distribution of latencies of a subset of commands or all.',
           run: (call) => histogram(call),
         }),
       ],
     }),
     container({
-      name: 'MEMORY', group: 'server', since: '4.0.0', summary: 'A container for memory diagnostics commands', help: MEMORY_HELP, helpSince: '4.0.0',
+      name: 'MEMORY',
+      group: 'server',
+      since: '4.0.0',
+      summary: 'A container for memory diagnostics commands',
+      help: MEMORY_HELP,
+      helpSince: '4.0.0',
       subcommands: [
         keyless({
-          name: 'DOCTOR', arity: 2, flags: [], group: 'server', since: '4.0.0', syntax: '', summary: 'Outputs memory problems report',
+          name: 'DOCTOR',
+          arity: 2,
+          flags: [],
+          group: 'server',
+          since: '4.0.0',
+          syntax: '',
+          summary: 'Outputs memory problems report',
           run: ({ reply }) => reply.verbatim(memoryReport(node)),
         }),
         keyless({
-          name: 'MALLOC-STATS', arity: 2, flags: [], group: 'server', since: '4.0.0', syntax: '',
-          complexity: 'Depends on how much memory is allocated, could be slow', summary: 'Show allocator internal stats',
+          name: 'MALLOC-STATS',
+          arity: 2,
+          flags: [],
+          group: 'server',
+          since: '4.0.0',
+          syntax: '',
+          complexity: 'Depends on how much memory is allocated, could be slow',
+          summary: 'Show allocator internal stats',
           run({ reply }) {
             const lines = Object.entries(process.memoryUsage()).map(([name, bytes]) => `${name}: ${bytes} (${human(bytes)})\n`)
             reply.verbatim(lines.join(''))
           },
         }),
         keyless({
-          name: 'PURGE', arity: 2, flags: [], group: 'server', since: '4.0.0', syntax: '',
-          complexity: 'Depends on how much memory is allocated, could be slow', summary: 'Ask the allocator to release memory',
+          name: 'PURGE',
+          arity: 2,
+          flags: [],
+          group: 'server',
+          since: '4.0.0',
+          syntax: '',
+          complexity: 'Depends on how much memory is allocated, could be slow',
+          summary: 'Ask the allocator to release memory',
           // The collector gives memory back by itself; where it may be called (node --expose-gc) it is.
           run({ reply }) {
             globalThis.gc?.()
@@ -172,7 +252,13 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           },
         }),
         keyless({
-          name: 'STATS', arity: 2, flags: [], group: 'server', since: '4.0.0', syntax: '', summary: 'Show memory usage details',
+          name: 'STATS',
+          arity: 2,
+          flags: [],
+          group: 'server',
+          since: '4.0.0',
+          syntax: '',
+          summary: 'Show memory usage details',
           run: (call) => memoryStats(call),
         }),
         ...(memoryUsage === null ? [] : [memoryUsage]),
@@ -294,7 +380,11 @@ function graph(name: string, event: LatencyEvent, now: number): string {
   }
   const ages = samples.map((sample) => age(Math.max(0, Math.floor(now / 1000) - sample.time)))
   text += '\n'
-  for (let i = 0; ages.some((label) => i < label.length); i++) text += `${ages.map((label) => label[i] ?? ' ').join('').trimEnd()}\n`
+  for (let i = 0; ages.some((label) => i < label.length); i++)
+    text += `${ages
+      .map((label) => label[i] ?? ' ')
+      .join('')
+      .trimEnd()}\n`
   return text
 }
 
@@ -330,9 +420,11 @@ function memoryReport(node: Node): string {
   const { rss } = process.memoryUsage()
   const limit = node.options.values.maxmemory
   const found: string[] = []
-  if (limit > 0 && used > limit) found.push(`used memory ${human(used)} is above maxmemory ${human(limit)}: writes that need more are refused (OOM)`)
+  if (limit > 0 && used > limit)
+    found.push(`used memory ${human(used)} is above maxmemory ${human(limit)}: writes that need more are refused (OOM)`)
   else if (limit > 0 && used > limit * 0.9) found.push(`used memory ${human(used)} is close to maxmemory ${human(limit)}`)
-  if (rss > 100 * 1024 * 1024 && rss > used * 2) found.push(`the process holds ${human(rss)} for ${human(used)} of data: it grew once and keeps the room`)
+  if (rss > 100 * 1024 * 1024 && rss > used * 2)
+    found.push(`the process holds ${human(rss)} for ${human(used)} of data: it grew once and keeps the room`)
   const waiting = clientBytes(node)
   if (waiting > 64 * 1024 * 1024) found.push(`${human(waiting)} wait in buffers of connections: CLIENT LIST shows whose (qbuf, omem)`)
   if (found.length === 0) return `No problem with memory was found. Used: ${human(used)}, resident: ${human(rss)}.\n`

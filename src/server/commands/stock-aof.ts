@@ -18,10 +18,20 @@ export function stockAofCommands(node: Node): CommandSpec[] {
   const admin = { group: 'stock', since: '0.1.0', categories: ['stock'] } as const
   return [
     container({
-      name: 'STOCK.AOF', group: 'stock', since: '0.1.0', summary: 'A container for commands about the log', help: HELP, helpSince: '0.1.0',
+      name: 'STOCK.AOF',
+      group: 'stock',
+      since: '0.1.0',
+      summary: 'A container for commands about the log',
+      help: HELP,
+      helpSince: '0.1.0',
       subcommands: [
         keyless({
-          ...admin, name: 'STATUS', arity: 2, flags: ['admin', 'loading', 'stale'], syntax: '', summary: 'Shows how far the log is.',
+          ...admin,
+          name: 'STATUS',
+          arity: 2,
+          flags: ['admin', 'loading', 'stale'],
+          syntax: '',
+          summary: 'Shows how far the log is.',
           run({ reply }) {
             const { log } = node
             const { values } = node.options
@@ -30,10 +40,21 @@ export function stockAofCommands(node: Node): CommandSpec[] {
               reply.text('enabled')
               return reply.integer(0)
             }
-            const texts: [string, string][] = [['appendfsync', values.appendfsync], ['refusal', log.refusal() ?? '']]
+            const texts: [string, string][] = [
+              ['appendfsync', values.appendfsync],
+              ['refusal', log.refusal() ?? ''],
+            ]
             const numbers: [string, number][] = [
-              ['enabled', 1], ['last', log.last], ['written', log.written], ['durable', log.durable], ['acked', log.acked],
-              ['segment', log.segment], ['segments', log.segments], ['size', log.sizeBytes], ['base_size', log.baseBytes], ['compacting', log.isCompacting ? 1 : 0],
+              ['enabled', 1],
+              ['last', log.last],
+              ['written', log.written],
+              ['durable', log.durable],
+              ['acked', log.acked],
+              ['segment', log.segment],
+              ['segments', log.segments],
+              ['size', log.sizeBytes],
+              ['base_size', log.baseBytes],
+              ['compacting', log.isCompacting ? 1 : 0],
             ]
             reply.map(texts.length + numbers.length)
             for (const [name, n] of numbers) {
@@ -47,7 +68,12 @@ export function stockAofCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...admin, name: 'REOPEN', arity: 2, flags: ['admin', 'noscript'], syntax: '', summary: 'Continues the log in a new segment after a disk error.',
+          ...admin,
+          name: 'REOPEN',
+          arity: 2,
+          flags: ['admin', 'noscript'],
+          syntax: '',
+          summary: 'Continues the log in a new segment after a disk error.',
           run({ reply }) {
             const { log } = node
             if (log === null) return reply.error('ERR there is no log: appendonly is off')
@@ -57,7 +83,12 @@ export function stockAofCommands(node: Node): CommandSpec[] {
           },
         }),
         keyless({
-          ...admin, name: 'COMPACT', arity: 2, flags: ['admin', 'noscript'], syntax: '', summary: 'Starts a compaction of the log.',
+          ...admin,
+          name: 'COMPACT',
+          arity: 2,
+          flags: ['admin', 'noscript'],
+          syntax: '',
+          summary: 'Starts a compaction of the log.',
           run: ({ reply }) => compact(node, reply),
         }),
       ],

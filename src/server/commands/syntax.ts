@@ -24,7 +24,10 @@ const SIGNS = new Set(['[', ']', '<', '>', '|', '...'])
 
 /** @param keys names that are keys, in lower case */
 export function parseSyntax(syntax: string, keys: ReadonlySet<string> = new Set(['key'])): Argument[] {
-  const words = syntax.replaceAll(/[[\]<>|]/g, ' $& ').split(' ').filter((word) => word !== '')
+  const words = syntax
+    .replaceAll(/[[\]<>|]/g, ' $& ')
+    .split(' ')
+    .filter((word) => word !== '')
   let at = 0
   const found = alternatives()
   assert(at === words.length, `'${syntax}' has a bracket too many`)
@@ -120,8 +123,34 @@ function sameNames(a: readonly Argument[], b: readonly Argument[]): boolean {
 }
 
 const INTEGERS = new Set([
-  'seconds', 'milliseconds', 'ms', 'count', 'n', 'index', 'index1', 'index2', 'start', 'end', 'offset', 'increment', 'decrement', 'quantity', 'total',
-  'delta', 'units', 'minor-units', 'expected', 'db', 'destination-db', 'timeout', 'numlocal', 'numreplicas', 'client-id', 'protover', 'cursor', 'numkeys',
+  'seconds',
+  'milliseconds',
+  'ms',
+  'count',
+  'n',
+  'index',
+  'index1',
+  'index2',
+  'start',
+  'end',
+  'offset',
+  'increment',
+  'decrement',
+  'quantity',
+  'total',
+  'delta',
+  'units',
+  'minor-units',
+  'expected',
+  'db',
+  'destination-db',
+  'timeout',
+  'numlocal',
+  'numreplicas',
+  'client-id',
+  'protover',
+  'cursor',
+  'numkeys',
 ])
 
 function typeOf(name: string, keys: ReadonlySet<string>): ArgumentType {
