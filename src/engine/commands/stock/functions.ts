@@ -89,7 +89,7 @@ export function functionCommands(stock: readonly CommandSpec[]): readonly Comman
       arity: -2,
       flags: [],
       keys: NO_KEYS,
-      categories: ['slow', 'scripting'],
+      categories: ['slow'],
       group: 'scripting',
       since: '7.0.0',
       complexity: 'Depends on subcommand.',
