@@ -26,6 +26,7 @@ const GROUPS: Readonly<Partial<Record<CommandGroup, string>>> = {
   pubsub: 'Pub/Sub',
   transactions: 'Transactions',
   stream: 'Streams',
+  cluster: 'Cluster',
 }
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
