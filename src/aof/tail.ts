@@ -148,7 +148,8 @@ export class Tail {
     const needed = HEAD_BYTES + body + bytes
     const spare = needed <= CHUNK_BYTES ? this.#spare.pop() : undefined
     const next = spare ?? new Chunk(needed <= CHUNK_BYTES ? CHUNK_BYTES : Math.max(needed, body * 2))
-    old.buffer.copy(next.buffer, HEAD_BYTES, this.#bodyStart, this.#bodyEnd)
+    // With nothing pending the batch would begin behind the end of the chunk, where `copy` throws.
+    if (body > 0) old.buffer.copy(next.buffer, HEAD_BYTES, this.#bodyStart, this.#bodyEnd)
     if (old.starts.length > 0) this.#full.push(old)
     else if (old.buffer.length === CHUNK_BYTES && this.#spare.length < SPARE_CHUNKS) this.#spare.push(old)
     this.#chunk = next
