@@ -11,8 +11,10 @@ import { StockdError } from '../base/error.ts'
 import { SystemEnv } from '../server/env.ts'
 import { Node } from '../server/node.ts'
 import type { ShutdownRequest } from '../server/node.ts'
-import { flagHelp, Options, readFlags } from '../server/options.ts'
-import type { Flags } from '../server/options.ts'
+import type { Options } from '../server/options.ts'
+import { flagHelp, readFlags } from '../server/options/flags.ts'
+import type { Flags } from '../server/options/flags.ts'
+import { startOptions } from '../server/options/start.ts'
 import { STOCKD_VERSION } from '../server/version.ts'
 import { openLog } from '../server/recovery.ts'
 import { nodeCommands } from './commands.ts'
@@ -41,7 +43,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     const flags = readFlags(argv)
     if (flags.help || flags.version) return print(flags)
-    options = Options.from({ flags, environment: process.env })
+    options = startOptions({ flags, environment: process.env })
   } catch (error) {
     return refuse(error)
   }

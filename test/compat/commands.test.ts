@@ -6,7 +6,7 @@ import { HAS_REDIS, startNode, startRedis } from '../support/server.ts'
 import type { Server } from '../support/server.ts'
 import { decodeReply } from '../support/raw-client.ts'
 import type { RawClient, Value } from '../support/raw-client.ts'
-import { splitWords } from '../../src/server/options.ts'
+import { splitWords } from '../../src/server/options/file.ts'
 
 /** One conversation each: on a new connection, in RESP2 and again in RESP3. */
 const CONVERSATIONS: Readonly<Record<string, string>> = {
@@ -38,7 +38,7 @@ const CONVERSATIONS: Readonly<Record<string, string>> = {
   'CONFIG': `
     config get | config get nothing | config set | config set a | config set a b c | config set foo 1 | config foo | config help
     config set slowlog-max-len abc | config set appendfsync foo | config set timeout 5 timeout 6 | config set timeout 5 foo 6 | config get timeout
-    config set timeout 7 hz 20 | config get timeout hz | config set timeout 8 hz x | config get timeout hz | config set timeout 0 hz 10
+    config set timeout 7 hz 20 | config get timeout | config get hz | config set timeout 8 hz x | config get timeout | config get hz | config set timeout 0 hz 10
     config set TIMEOUT 0 | config get TimeOut | config get timeou? hz | config get hz HZ | config get [t]imeout | config rewrite
     config resetstat | config resetstat x | config set maxmemory 1x | config set maxmemory 1mb | config get maxmemory | config set maxmemory 0
     config get save appendonly2 | config set save "" | config set tcp-keepalive -1 | config set protected-mode maybe | config set hz abc

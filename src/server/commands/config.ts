@@ -5,6 +5,7 @@ import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
 import { SYNTAX } from '../../resp/errors.ts'
 import { OPTIONS } from '../options.ts'
 import type { Setting } from '../options.ts'
+import { rewriteOptionFile } from '../options/file.ts'
 import type { Node } from '../node.ts'
 import { container, keyless } from './keyless.ts'
 import { Pattern } from './pattern.ts'
@@ -77,7 +78,7 @@ export function configCommands(node: Node): CommandSpec[] {
           syntax: '',
           summary: 'Rewrite the configuration file with the in memory configuration',
           run({ reply }) {
-            const reason = options.rewrite()
+            const reason = rewriteOptionFile(options)
             if (reason === null) reply.ok()
             else reply.error(`ERR ${reason}`)
           },
