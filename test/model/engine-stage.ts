@@ -1,23 +1,21 @@
 // The real engine as a stage: no sockets, no disk. Commands go in as bytes, replies come out as bytes, and a restart is what the log
 // would do: every record so far, or a snapshot's, replayed into a new engine, which must then have the same digest.
 
+import { crc32 } from 'node:zlib'
 import { millis } from '../../src/base/brand.ts'
 import { Call, type Client } from '../../src/engine/call.ts'
-import { CommandTable } from '../../src/engine/command.ts'
-import { keyCommands } from '../../src/engine/commands/keys.ts'
-import { stockCommands } from '../../src/engine/commands/stock/commands.ts'
-import { stringCommands } from '../../src/engine/commands/strings.ts'
 import { Engine, type EngineOptions } from '../../src/engine/engine.ts'
 import { Journal } from '../../src/engine/journal.ts'
 import { Reply } from '../../src/resp/reply.ts'
 import { Request } from '../../src/resp/request.ts'
 import type { Subject } from './duel.ts'
-import { decode, encode, exactly, type ReplyValue, show } from './reply-value.ts'
-
-const TABLE = new CommandTable([...keyCommands, ...stringCommands, ...stockCommands])
+import { decode, encode, quoted, type ReplyValue } from './reply-value.ts'
+import { buyerOf } from './stock-model.ts'
 
 /** A record of the log: its words, as latin1. */
 type Fact = readonly string[]
+/** Records without an event. */
+const SILENT = new Set(['ORDER.TOMBSTONE', 'ORDER.GRACED', 'ORDER.TRIMMED'])
 
 export class EngineStage implements Subject {
   readonly #options: Partial<EngineOptions>
@@ -29,6 +27,8 @@ export class EngineStage implements Subject {
   #call: Call
   /** Records of the log that `events` has told. */
   #told = 0
+  /** The last event's number of each part. */
+  readonly #numbers = new Map<number, number>()
 
   constructor(options: Partial<EngineOptions> = {}) {
     this.#options = { seed: 7, ...options }
@@ -37,24 +37,22 @@ export class EngineStage implements Subject {
   }
 
   execute(args: readonly string[], now: number, protocol: 2 | 3, database: number): ReplyValue {
+    return decode(this.answer(args, now, protocol, database))
+  }
+
+  /** The bytes of the reply, as latin1. */
+  answer(args: readonly string[], now: number, protocol: 2 | 3, database: number): string {
     this.advance(now)
     this.#request.set(args.map(bytes))
-    const spec = TABLE.resolve(this.#request)
-    if (spec === null) return exactly(`ERR unknown command '${args[0]}'`)
-    const { arity } = spec
-    if (arity >= 0 ? args.length !== arity : args.length < -arity) {
-      return exactly(`ERR wrong number of arguments for '${spec.name.toLowerCase()}' command`)
-    }
     this.#client.database = database
     this.#reply.length = 0
     this.#reply.protocol = protocol
-    this.#call.spec = spec
     const before = this.#engine.journal.total
-    spec.run(this.#call)
-    const value = decode(this.#reply.buffer.latin1Slice(0, this.#reply.length))
-    if (show(value).startsWith('-') && this.#engine.journal.total !== before) throw new Error(`an error wrote a record: ${args.join(' ')}`)
+    this.#engine.execute(this.#call)
+    const reply = this.#reply.buffer.toString('latin1', 0, this.#reply.length)
+    if (reply.startsWith('-') && this.#engine.journal.total !== before) throw new Error(`an error wrote a record: ${args.join(' ')}`)
     this.#drain()
-    return value
+    return reply
   }
 
   advance(now: number): void {
@@ -64,13 +62,17 @@ export class EngineStage implements Subject {
   }
 
   restart(now: number, from: 'log' | 'snapshot'): void {
+    this.events()
     if (from === 'snapshot') this.#log.splice(0, this.#log.length, ...this.#snapshot())
     const next = new Engine({ ...this.#options, seed: 8 })
     const request = new Request()
     for (const fact of this.#log) next.replay(request.set(fact.map(bytes)))
     if (next.digest() !== this.#engine.digest()) throw new Error(`another digest after replaying the ${from}`)
     if (next.journal.length !== 0) throw new Error('replaying wrote records')
+    next.outOfMemory = this.#engine.outOfMemory
+    next.backlogFull = this.#engine.backlogFull
     this.#engine = next
+    this.#told = this.#log.length
     this.#call = new Call(next, this.#request, this.#reply, this.#client)
     next.now = millis(now)
     next.recovered(millis(now))
@@ -83,8 +85,24 @@ export class EngineStage implements Subject {
     else this.#engine.backlogFull = isFull
   }
 
+  /** Every record is its event, tombstones, restart deadlines and forgetting apart; its number in its part follows the one before. */
   events(): string[] {
-    return []
+    const found: string[] = []
+    for (const fact of this.#log.slice(this.#told)) {
+      const [name, subject] = fact
+      const [kind] = name.split('.')
+      if ((kind !== 'ORDER' && kind !== 'STOCK') || SILENT.has(name)) continue
+      const at = fact[kind === 'ORDER' ? 2 : 3]
+      const version = name === 'ORDER.RESERVED' ? '1' : kind === 'ORDER' ? fact[3] : name.endsWith('SOLDOUT') || name.endsWith('AVAILABLE') ? fact[6] : '0'
+      found.push(`${name.toLowerCase()} ${quoted(subject)} v${version} at ${at}`)
+      const owner = kind === 'ORDER' ? buyerOf(subject) || subject : subject
+      const part = (crc32(bytes(owner)) & 1023) >> 6
+      const number = Number(fact[4])
+      if (number !== (this.#numbers.get(part) ?? 0) + 1) throw new Error(`event ${number} of part ${part} follows ${this.#numbers.get(part)}`)
+      this.#numbers.set(part, number)
+    }
+    this.#told = this.#log.length
+    return found
   }
 
   breach(): string {
@@ -114,7 +132,7 @@ export class EngineStage implements Subject {
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')
 
 function facts(journal: Journal): Fact[] {
-  const text = journal.buffer.latin1Slice(0, journal.length)
+  const text = journal.buffer.toString('latin1', 0, journal.length)
   const found: Fact[] = []
   let at = 0
   const number = (): number => {

@@ -4,7 +4,7 @@
 // The model's state only helps to choose; a step that was chosen is plain data and means the same in every run.
 
 import type { Random } from '../../src/base/random.ts'
-import type { StockModel } from './stock-model.ts'
+import { buyerOf, type StockModel } from './stock-model.ts'
 
 export type Step =
   | { readonly kind: 'do'; readonly args: readonly string[]; readonly protocol: 2 | 3 }
@@ -38,8 +38,8 @@ export class RandomShop {
   next(): Step {
     const roll = this.#random.below(1000)
     if (roll < 130) return { kind: 'wait', ms: this.#wait() }
-    if (roll < 143) return { kind: 'restart', ms: this.#random.pick([0, 1, 900, 7000]), from: this.#random.pick(['log', 'snapshot']) }
-    if (roll < 149 || this.#model.outOfMemory || this.#model.backlogFull) {
+    if (roll < 139) return { kind: 'restart', ms: this.#random.pick([0, 1, 900, 7000]), from: this.#random.pick(['log', 'snapshot']) }
+    if (roll < 145 || this.#model.outOfMemory || this.#model.backlogFull) {
       const what = this.#model.outOfMemory ? 'memory' : this.#model.backlogFull ? 'outbox' : this.#random.pick(['memory', 'outbox'] as const)
       const isFull = !this.#model.outOfMemory && !this.#model.backlogFull
       if (isFull || this.#random.chance(0.3)) return { kind: 'full', what, isFull }
@@ -78,7 +78,7 @@ export class RandomShop {
     if (roll < 870) return this.#alter()
     if (roll < 930) return this.#adjust()
     if (roll < 945) return ['STOCK.DROP', this.#sku(), ...this.#maybe(0.35, 'FORCE')]
-    if (roll < 955) return this.#random.pick([['SET', this.#name(), 'x'], ['DEL', this.#name()], ['TYPE', this.#name()]])
+    if (roll < 955) return this.#random.pick([['SET', this.#name(), 'x'], ['SET', 'note', 'x'], ['DEL', this.#name()], ['TYPE', this.#name()]])
     if (roll < 965) return ['STOCK.GET', this.#name()]
     if (roll < 975) return ['STOCK.MGET', this.#name(), this.#name()]
     if (roll < 985) return ['STOCK.HOLDS', this.#sku(), 'COUNT', '1000']
@@ -87,6 +87,8 @@ export class RandomShop {
   }
 
   #reserve(): string[] {
+    const rival = this.#random.chance(0.15) ? this.#known((order) => order.state === 'EXPIRED') : undefined
+    if (rival !== undefined) return this.#rivalOf(rival)
     const known = this.#random.chance(0.2) ? this.#known(() => true) : undefined
     const id = known?.id ?? this.#freeId()
     const same = known !== undefined && !known.tombstone && this.#random.chance(0.8)
@@ -94,6 +96,13 @@ export class RandomShop {
     const items = same ? known.items.flatMap((item) => this.#split(item.sku.name, item.quantity)) : this.#anyItems()
     const hold = isPaid ? [] : this.#maybe(0.4, ...this.#duration())
     return ['STOCK.RESERVE', id, ...this.#shuffled([hold, isPaid ? ['PAID'] : [], this.#maybe(0.25, 'REF', this.#ref())]), 'ITEMS', ...this.#shuffled(items)]
+  }
+
+  /** The same buyer takes again what an order of his lost: if that is paid late now, his limit may be in use, or the units gone. */
+  #rivalOf(order: KnownOrder): string[] {
+    const free = ORDERS.filter((id) => !this.#model.orders.has(id) && buyerOf(id) === order.buyer)
+    const items = order.items.flatMap((item) => this.#split(item.sku.name, item.quantity))
+    return ['STOCK.RESERVE', free.length > 0 ? this.#random.pick(free) : this.#id(), ...this.#maybe(0.2, 'PAID'), 'ITEMS', ...this.#shuffled(items)]
   }
 
   #confirm(): string[] {
@@ -124,11 +133,12 @@ export class RandomShop {
     const id = known?.id ?? this.#id()
     const earlier = known !== undefined && known.operations.length > 0 ? this.#random.pick(known.operations) : undefined
     if (earlier !== undefined && this.#random.chance(0.4)) {
-      const items = [...(earlier.items ?? [])].flatMap(([name, n]) => this.#split(name, n).flat())
+      const another = this.#random.chance(0.2) ? 1 : 0
+      const items = [...(earlier.items ?? [])].flatMap(([name, n]) => this.#split(name, n + another).flat())
       return [command, id, ...more, 'ID', earlier.id, ...(items.length > 0 ? ['ITEMS', ...items] : [])]
     }
     const operation = this.#random.chance(0.5) ? `op${++this.#operation}` : this.#random.pick(OPERATIONS)
-    if (this.#random.chance(0.4)) return [command, id, ...more, ...this.#maybe(0.3, 'ID', operation)]
+    if (this.#random.chance(0.35)) return [command, id, ...more, ...this.#maybe(0.3, 'ID', operation)]
     const items = (known === undefined ? this.#anyItems() : this.#partOf(known, units)).flat()
     return [command, id, ...this.#shuffled([more, ['ID', operation]]), ...(items.length > 0 ? ['ITEMS', ...items] : [])]
   }
@@ -149,12 +159,12 @@ export class RandomShop {
       )
       return ['STOCK.CREATE', name, String(total), ...this.#shuffled(options)]
     }
-    return ['STOCK.CREATE', name, String(this.#random.pick([0, 1, 2, 3, 4, 5, 6, 8, 12, 20])), ...this.#shuffled(this.#terms(0.35)), ...this.#maybe(0.05, 'PAUSED')]
+    return ['STOCK.CREATE', name, String(this.#random.pick([0, 1, 2, 3, 4, 5, 6, 8, 12, 20])), ...this.#shuffled(this.#terms(0.35)), ...this.#maybe(0.03, 'PAUSED')]
   }
 
   #alter(): string[] {
     const terms = this.#terms(0.2)
-    const state = this.#maybe(0.4, 'STATE', this.#random.chance(0.75) ? 'OPEN' : 'PAUSED')
+    const state = this.#maybe(0.4, 'STATE', this.#random.chance(0.85) ? 'OPEN' : 'PAUSED')
     const chosen = this.#shuffled([...terms, state])
     return ['STOCK.ALTER', this.#sku(), ...(chosen.length > 0 ? chosen : ['START', '0', 'END', '0', 'LIMIT', '3'])]
   }
@@ -167,8 +177,8 @@ export class RandomShop {
       this.#maybe(chance + 0.1, 'LIMIT', String(this.#random.below(8))),
       this.#maybe(chance / 2, 'MAXQTY', String(this.#random.between(1, 4))),
       this.#maybe(chance / 2, 'SAFETY', String(this.#random.below(3))),
-      this.#maybe(chance / 8, 'START', soon()),
-      this.#maybe(chance / 8, 'END', soon()),
+      this.#maybe(chance / 16, 'START', soon()),
+      this.#maybe(chance / 16, 'END', soon()),
       this.#maybe(chance / 3, 'PRICE', String(this.#random.between(-1, 3))),
       this.#maybe(chance / 3, 'SELLER', this.#random.pick(['', 's7'])),
     ]
@@ -240,7 +250,7 @@ export class RandomShop {
   #sku = (): string => {
     const there = SKUS.filter((name) => this.#model.skus.has(name))
     if (there.length > 0 && this.#random.chance(0.96)) return this.#random.pick(there)
-    return this.#random.chance(0.5) ? this.#random.pick(SKUS) : this.#name()
+    return this.#random.chance(0.3) ? this.#random.pick(SKUS) : this.#name()
   }
   #name = (): string => this.#random.pick([...SKUS, ...STRANGERS])
 

@@ -11,21 +11,21 @@
 //     than were sold has achieved nothing: CONFIRMED, empty detail, orphaned. So has one that was orphaned before the sale.
 //  5. An operation id is looked up before the order's state ("replay, conflict, or its state"); a replay answers the operation's own
 //     time. An id that named a RETURN is a conflict for RELEASE, and the other way round.
-//  6. LATE for an order without a buyer ignores LIMIT: there is no buyer whose units could be counted. MAXQTY was judged by RESERVE.
+//  6. LATE for an order without a buyer is ERR if the SKU has a LIMIT by now, as for RESERVE. MAXQTY was judged by RESERVE.
 //  7. EXTEND's cap is the smallest MAXHOLD at reservation (ALTER never touches existing orders). `capped`: the deadline in force is
 //     earlier than the one asked for.
 //  8. RETURN of a RESERVED order answers the instant it was reserved ("when that happened").
 //  9. An item's row keeps `reserved + sold + released + returned = quantity`; expired units count as released.
 // 10. Retention ends at the instant `at + retention`, as a hold ends at its deadline. A REF adopted later does not prolong it.
-// 11. DROP FORCE releases the orders that still hold units of the SKU, in order of reservation.
+// 11. DROP FORCE releases the orders that still hold units of the SKU, in the order in which they would have expired.
 // 12. CLAMP of a write-off with nothing available is `OK clamped` by 0, and its id is remembered.
 // 13. INFO, SHELVES and VERIFY of an unknown SKU are NOSKU, as HOLDS is.
 // 14. Refusals count in `refused_*` for RESERVE only, on the SKU that refused (MAXQTY as limit), and start at 0 after a restart.
 // 15. A SKU that is paused and not yet started is PENDING; one past END is ENDED, paused or not.
-// 16. ALTER is a change (version + 1, one event) even when every value is as before; a changed SAFETY may make sellable 0 or not 0
-//     and then says so by stock.soldout and stock.available, like every other change.
+// 16. ALTER to the terms that are in force changes nothing (no version, no event). A changed SAFETY may make sellable 0 or not 0 and
+//     then says so by stock.soldout and stock.available, like every other change.
 // 17. A tombstone has version 1. A logged restart deadline is not a change of the order (version and updated stay).
-// 18. OOM and BACKLOG refuse what would remember a new id: RESERVE, and RELEASE and CONFIRM ... REF of an unknown one.
+// 18. OOM refuses what would remember a new id: RESERVE, and RELEASE and CONFIRM ... REF of an unknown one; BACKLOG only RESERVE.
 
 import { bulk, error, exactly, type ReplyValue, simple } from './reply-value.ts'
 
@@ -107,7 +107,7 @@ interface Order {
   readonly created: number
   /** Place in the order of reservation. */
   readonly place: number
-  readonly maxDeadline: number
+  readonly maxHold: number
   state: OrderState
   /** When it entered its state. */
   at: number
@@ -123,7 +123,10 @@ interface Order {
   readonly operations: Operation[]
 }
 
-/** What a change tells the world: the type and, for orders, the order and its version; for stock, the SKU and its version. */
+/**
+ * What a change tells the world: the type and, for orders, the order and its version; for stock, the SKU, and its version if
+ * it became sold out or available (else 0).
+ */
 export interface ModelEvent {
   readonly type: string
   readonly time: number
@@ -137,14 +140,15 @@ export interface ModelOptions {
   restartGraceMs: number
 }
 
-class Refusal extends Error {
+/** Thrown to the command's end. Not an Error: it has no stack, which would cost more than the command. */
+class Refusal {
   readonly reply: ReplyValue
   constructor(reply: ReplyValue) {
-    super('refused')
     this.reply = reply
   }
 }
 const refuse = (reply: ReplyValue): never => {
+  // oxlint-disable-next-line only-throw-error
   throw new Refusal(reply)
 }
 const syntaxError = (): never => refuse(exactly('ERR syntax error'))
@@ -340,7 +344,7 @@ export class StockModel {
       })),
       created: this.now,
       place: ++this.#places,
-      maxDeadline: this.now + maxHold,
+      maxHold,
       state: paid ? 'CONFIRMED' : 'RESERVED',
       at: this.now,
       updated: this.now,
@@ -388,7 +392,7 @@ export class StockModel {
     const order = this.orders.get(id)
     if (order === undefined) {
       if (ref === '') return answer('UNKNOWN', 0, '')
-      this.#refuseWhenFull()
+      if (this.outOfMemory) return refuse(error('OOM'))
       const tombstone = this.#bury(id, 'unknown_order', 0)
       this.#orphan(tombstone, ref)
       return answer('UNKNOWN', 0, '')
@@ -462,7 +466,8 @@ export class StockModel {
     requireUnits(order, taken, (item) => item.expired)
     const lines = [...taken].map(([name, quantity]) => ({ sku: order.items.find((item) => item.sku.name === name)!.sku, quantity }))
     for (const { sku, quantity } of lines) {
-      if (sku.dropped || sku.terms.limit === 0 || order.buyer === '') continue
+      if (sku.dropped || sku.terms.limit === 0) continue
+      if (order.buyer === '') return refuse(exactly('ERR order id needs a {buyer} tag'))
       if ((sku.use.get(order.buyer) ?? 0) + quantity <= sku.terms.limit) continue
       this.#orphan(order, ref)
       return answer('LIMIT', 0, this.#openOrderOf(order.buyer, sku)?.id ?? '')
@@ -497,10 +502,10 @@ export class StockModel {
     const { values, items } = parse(args, 2, ['REASON', 'ID', 'ITEMS'])
     const operation = text(values.get('ID'), 256)
     const reason = reasonOf(values)
-    if (items !== null && operation === '') return syntaxError()
+    if (items !== null && operation === '') return invalid('ITEMS needs ID')
     const order = this.orders.get(id)
     if (order === undefined) {
-      this.#refuseWhenFull()
+      if (this.outOfMemory) return refuse(error('OOM'))
       this.#bury(id, reason, 1)
       return answer('OK', this.now, 'tombstone')
     }
@@ -549,7 +554,7 @@ export class StockModel {
     const order = this.orders.get(id)
     if (order === undefined) return answer('UNKNOWN', 0, '')
     if (order.state !== 'RESERVED') return answer(order.state, order.at, '')
-    const deadline = Math.max(order.deadline, Math.min(this.now + asked, order.maxDeadline))
+    const deadline = Math.max(order.deadline, Math.min(this.now + asked, order.created + order.maxHold))
     if (deadline > order.deadline) {
       order.deadline = deadline
       order.version++
@@ -564,7 +569,7 @@ export class StockModel {
     const { values, items } = parse(args, 2, ['ID', 'REASON', 'NORESTOCK', 'ITEMS'])
     const operation = text(values.get('ID'), 256)
     const reason = reasonOf(values)
-    if (items !== null && operation === '') return syntaxError()
+    if (items !== null && operation === '') return invalid('ITEMS needs ID')
     const order = this.orders.get(id)
     if (order === undefined) return answer('UNKNOWN', 0, '')
     const asked: Operation = { id: operation, kind: 'RETURN', items, at: this.now }
@@ -628,7 +633,7 @@ export class StockModel {
       items: [],
       created: this.now,
       place: ++this.#places,
-      maxDeadline: 0,
+      maxHold: 0,
       state: 'RELEASED',
       at: this.now,
       updated: this.now,
@@ -725,7 +730,8 @@ export class StockModel {
     const sku = this.#sku(name)
     const terms = { ...sku.terms, ...changes }
     checkTerms(terms)
-    this.#toldOf('stock.altered', sku, 1)
+    if (JSON.stringify(terms) === JSON.stringify(sku.terms)) return simple('OK')
+    this.#toldOf('stock.altered', sku)
     this.#move(sku, () => {
       sku.terms = terms
     })
@@ -738,7 +744,7 @@ export class StockModel {
     if (delta === 0) return notAnInteger()
     const { values } = parse(args, 3, ['ID', 'REASON', 'REF', 'IFTOTAL', 'CLAMP'])
     const id = text(values.get('ID'), 256)
-    if (id === '') return syntaxError()
+    if (id === '') return invalid('ADJUST needs ID')
     const reason = values.get('REASON')
     if (reason !== undefined && !REASONS.includes(reason)) return invalid('unknown reason')
     const ifTotal = values.get('IFTOTAL')
@@ -755,7 +761,7 @@ export class StockModel {
     if (sku.total + delta > SAFE) return invalid('total would be out of range')
     sku.adjustments.set(id, delta)
     const applied = clamped ? 0 - sku.available : delta
-    this.#toldOf('stock.adjusted', sku, 1)
+    this.#toldOf('stock.adjusted', sku)
     this.#move(sku, () => {
       sku.total += applied
       sku.available += applied
@@ -770,10 +776,10 @@ export class StockModel {
     const sku = this.skus.get(name)
     if (sku === undefined) return 0
     if (sku.reserved > 0 && !values.has('FORCE')) return refuse(error('INUSE'))
-    for (const order of this.#holders(sku).toSorted((a, b) => a.place - b.place)) this.#giveBack(order, null, 'dropped')
+    for (const order of this.#holders(sku).toSorted((a, b) => a.deadline - b.deadline || a.place - b.place)) this.#giveBack(order, null, 'dropped')
     sku.dropped = true
     this.skus.delete(name)
-    this.#toldOf('stock.dropped', sku, 1)
+    this.#toldOf('stock.dropped', sku)
     return 1
   }
 
@@ -938,8 +944,9 @@ export class StockModel {
     this.events.push({ type, time: this.now, name: order.id, version: order.version })
   }
 
-  #toldOf(type: string, sku: Sku, ahead = 0): void {
-    this.events.push({ type, time: this.now, name: sku.name, version: sku.version + ahead })
+  #toldOf(type: 'stock.created' | 'stock.altered' | 'stock.adjusted' | 'stock.dropped' | 'stock.soldout' | 'stock.available', sku: Sku): void {
+    const version = type === 'stock.soldout' || type === 'stock.available' ? sku.version : 0
+    this.events.push({ type, time: this.now, name: sku.name, version })
   }
 }
 

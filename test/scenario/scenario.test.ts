@@ -7,7 +7,7 @@ import { ModelStage } from '../model/model-stage.ts'
 import { type Line, parseScript, play } from './script.ts'
 
 const folder = new URL('.', import.meta.url)
-const names = readdirSync(folder).filter((name) => name.endsWith('.txt'))
+const scripts = (path: string): string[] => readdirSync(new URL(path, folder)).filter((name) => name.endsWith('.txt')).map((name) => path + name)
 
 const told = (lines: Line[], which: 'expected' | 'heard'): string => lines.map((line) => `> ${line.command}\n${line[which]}`).join('\n')
 
@@ -17,11 +17,18 @@ function expectAgreement(lines: Line[]): void {
   expect(told(cleaned, 'heard')).toBe(told(cleaned, 'expected'))
 }
 
-describe.each(names)('%s', (name) => {
+describe.each(scripts('./'))('%s', (name) => {
   const script = parseScript(readFileSync(new URL(name, folder), 'utf8'))
 
   it('says why it is told', () => expect(script.why).not.toBe(''))
   it('is what the model says', () => expectAgreement(play(script, new ModelStage())))
+  it('is what the engine says, restarting from the log', () => expectAgreement(play(script, new EngineStage(), 'log')))
+  it('is what the engine says, restarting from a snapshot', () => expectAgreement(play(script, new EngineStage(), 'snapshot')))
+})
+
+// What ordinary commands do to stock: the model knows nothing of them.
+describe.each(scripts('./keys/'))('%s', (name) => {
+  const script = parseScript(readFileSync(new URL(name, folder), 'utf8'))
   it('is what the engine says, restarting from the log', () => expectAgreement(play(script, new EngineStage(), 'log')))
   it('is what the engine says, restarting from a snapshot', () => expectAgreement(play(script, new EngineStage(), 'snapshot')))
 })

@@ -6,9 +6,9 @@ import { expect, it } from 'vitest'
 import { type Heard, retell, showStep, shrink, tell } from '../../model/duel.ts'
 import { EngineStage } from '../../model/engine-stage.ts'
 
-const STORIES = Number(process.env['STOCK_STORIES'] ?? 800)
+const STORIES = Number(process.env['STOCK_STORIES'] ?? 300)
 const FIRST_SEED = Number(process.env['STOCK_SEED'] ?? 1)
-const STEPS = 100
+const STEPS = 150
 
 const make = (times: object): EngineStage => new EngineStage(times)
 
@@ -20,7 +20,7 @@ it('answers random stories as the model does', { timeout: 600_000 }, () => {
     const shortest = shrink(steps, make)
     expect.fail(`STOCK_SEED=${seed} STOCK_STORIES=1\n${retell(shortest, make)}\nafter\n${shortest.map(showStep).join('\n')}`)
   }
-  if (STORIES < 800) return
+  if (STORIES < 300) return
   const rare = EXPECTED_ANSWERS.filter((answer) => (heard.get(answer) ?? 0) < 3)
   expect(rare, 'answers that hardly any story reached').toEqual([])
 })
