@@ -23,8 +23,16 @@ export function noEvidence(): Evidence {
   return { batches: 0, records: 0, durable: 0, last: 0 }
 }
 
+/** A batch that still stands behind damage: its body is bytes[from..to). */
+export type BatchVisitor = (line: BatchLine, bytes: Buffer, from: number, to: number) => void
+
 /** Adds what file[from..limit) shows to `evidence`; `lsn` is the first LSN that the damage may have taken, `span` the bytes behind it. */
-export function gatherEvidence(evidence: Evidence, file: DiskFile, range: { from: number; limit: number; lsn: number; span: number }): void {
+export function gatherEvidence(
+  evidence: Evidence,
+  file: DiskFile,
+  range: { from: number; limit: number; lsn: number; span: number },
+  visit?: BatchVisitor,
+): void {
   const bytes = Buffer.alloc(Math.max(0, range.limit - range.from))
   let filled = 0
   while (filled < bytes.length) {
@@ -43,6 +51,7 @@ export function gatherEvidence(evidence: Evidence, file: DiskFile, range: { from
         evidence.records += line.records
         evidence.durable = Math.max(evidence.durable, line.durable)
         evidence.last = Math.max(evidence.last, line.last)
+        visit?.(line, bytes, at + line.lineBytes, at + line.lineBytes + line.bodyBytes)
         // Its body is what it was; nothing in there is a line.
         at += line.lineBytes + line.bodyBytes - 1
         break

@@ -235,6 +235,7 @@ class Inspector {
     try {
       const reader = new SegmentReader(file, { nextLsn: 1, chain: 0 })
       this.#header(entry, reader, 'base')
+      this.#sink.file?.(entry.name, true)
       const ended = yield* this.#links(reader)
       const footer = reader.mark
       if (ended === 'bad') throw this.#rot(entry, reader, 'it is in the base')
@@ -263,6 +264,7 @@ class Inspector {
       throw corrupt(`${file.path} does not continue the segment before it`)
     }
     this.#headerCrc = header?.crc ?? 0
+    this.#sink.file?.(entry.name, false)
     return reader
   }
 

@@ -16,8 +16,6 @@ export const QUEUE_BYTES_MAX = 64 * MIB
 export const RETAINED_BYTES_MAX = 256 * MIB
 /** Below this free space write commands are refused (or four segments, if that is more). */
 export const MIN_FREE_BYTES = 256 * MIB
-/** A file of real blocks that an operator can delete to get room on a full disk. */
-export const BALLAST_BYTES = 64 * MIB
 /** everysec: an fsync that takes longer than this stops writes. */
 export const SYNC_LATE_MS = 2000
 /** How often a full disk is probed, free space is read, everysec syncs, and an idle log notes what is durable. */

@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+// The offline tool for log directories: the sources in a checkout, the built files in an installed package.
+
+import { existsSync } from 'node:fs'
+
+var wanted = 24
+if (Number(process.versions.node.split('.')[0]) < wanted) {
+  console.error('stockd-aof needs Node.js ' + wanted + ' or newer, this is ' + process.version + '. In a checkout, `npx stockd-aof` brings its own.')
+  process.exit(4)
+}
+
+var source = new URL('../src/cli/aof/program.ts', import.meta.url)
+var built = new URL('../dist/src/cli/aof/program.js', import.meta.url)
+import(existsSync(source) ? source.href : built.href).then(function (cli) {
+  return cli.main(process.argv.slice(2))
+})

@@ -1,0 +1,54 @@
+// What the tool says: results to standard output (text, or one JSON object), progress and errors to standard error.
+
+import { writeSync } from 'node:fs'
+
+const PROGRESS_MS = 1000
+
+export class Console {
+  readonly isJson: boolean
+  #shownAt = performance.now()
+
+  constructor(isJson: boolean) {
+    this.isJson = isJson
+  }
+
+  /** The result: `text` for people, `json` for programs. */
+  result(text: string, json: object): void {
+    this.line(this.isJson ? JSON.stringify(json) : text)
+  }
+
+  line(text: string): void {
+    writeAll(1, `${text}\n`)
+  }
+
+  note(text: string): void {
+    if (!this.isJson) writeAll(2, `${text}\n`)
+  }
+
+  error(text: string): void {
+    writeAll(2, `stockd-aof: ${text.replaceAll(/[\r\n]+/g, ' ')}\n`)
+  }
+
+  /** Shown once a second, on work that takes longer. */
+  progress(what: string, done: number, total: number): void {
+    const now = performance.now()
+    if (now - this.#shownAt < PROGRESS_MS) return
+    this.#shownAt = now
+    const percent = total === 0 ? 100 : Math.floor((100 * done) / total)
+    this.note(`${what}: ${percent} % of ${Math.ceil(total / 1048576)} MiB`)
+  }
+}
+
+/** A pipe takes what it has room for; the rest is offered again. */
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text, 'utf8')
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(fd, bytes, at)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EPIPE') process.exit(0)
+      if (code !== 'EAGAIN') throw error
+    }
+  }
+}
