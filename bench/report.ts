@@ -76,7 +76,11 @@ export function markdownTable(head: readonly string[], lines: readonly (readonly
 export function machine(): string {
   const commit = (): string => {
     try {
-      return execFileSync('git', ['describe', '--always', '--dirty'], { encoding: 'utf8', stdio: 'pipe', cwd: new URL('.', import.meta.url) }).trim()
+      return execFileSync('git', ['describe', '--always', '--dirty'], {
+        encoding: 'utf8',
+        stdio: 'pipe',
+        cwd: new URL('.', import.meta.url),
+      }).trim()
     } catch {
       return 'unknown'
     }
