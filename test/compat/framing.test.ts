@@ -1,6 +1,6 @@
 // Streams that are not what a client should send: stockd answers, and closes, as redis-server does, byte for byte.
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { connect } from 'node:net'
 import { Random } from '../../src/base/random.ts'
 import { within } from '../support/eventually.ts'
@@ -118,9 +118,6 @@ describe.skipIf(!HAS_REDIS)('framing', () => {
   beforeAll(async () => {
     redis = await startRedis()
     stockd = process.env.COMPAT_SELF === '1' ? await startRedis() : await startNode({ args: ['--appendonly', 'no'] })
-  })
-  afterAll(async () => {
-    await Promise.all([redis.kill9(), stockd.kill9()])
   })
 
   const compare = async (stream: string, pieces: readonly Buffer[], about: string): Promise<string> => {

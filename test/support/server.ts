@@ -186,7 +186,7 @@ async function start(
         async () => {
           if (server.exit !== null) return true
           await using client = await server.connect()
-          return (await client.command('PING')).toString('latin1').startsWith('+PONG')
+          return /^\+PONG|^-NOAUTH/.test((await client.command('PING')).toString('latin1'))
         },
         startMs,
       )
