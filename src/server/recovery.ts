@@ -6,7 +6,6 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { BALLAST_BYTES } from '../aof/limits.ts'
 import type { Disk } from '../aof/disk.ts'
 import type { Holder } from '../aof/directory.ts'
 import { FileDisk } from '../aof/file-disk.ts'
@@ -42,7 +41,7 @@ export async function openLogOn(realDisk: Disk, owner: LogOwner): Promise<NodeLo
     now: began,
     sink: new ReplaySink(engine),
     allowNetworkFileSystem: values['allow-network-fs'],
-    ballastBytes: BALLAST_BYTES,
+    ballastBytes: values['aof-ballast'],
     log: {
       policy: values.appendfsync,
       onSyncError: values['aof-on-fsync-error'],
