@@ -135,9 +135,7 @@ export class KeyRecords {
         this.#keyspace.clear()
         return true
       case 'SWAPDB':
-        arity(record, 3, 3)
-        if (this.#keyspace.databases[0].stockKeys > 0) this.#forgetStock()
-        this.#keyspace.swap(this.#databaseNumber(record, 1), this.#databaseNumber(record, 2))
+        this.#swap(record)
         return true
       default:
         return false
@@ -182,7 +180,17 @@ export class KeyRecords {
     const hash = hashOf(database, record, i)
     const ref = database.findAny(bytes, record.start[i], record.end[i], hash)
     if (ref !== 0 && database.kind(ref) !== KIND_STRING) throw contradiction(record, 'the key is a SKU')
-    return database.putString(ref, hash, bytes, record.start[i], record.end[i], bytes, record.start[i + 1], record.end[i + 1], ENCODING_NATURAL)
+    return database.putString(
+      ref,
+      hash,
+      bytes,
+      record.start[i],
+      record.end[i],
+      bytes,
+      record.start[i + 1],
+      record.end[i + 1],
+      ENCODING_NATURAL,
+    )
   }
 
   #append(database: Database, record: Request): void {
@@ -224,6 +232,14 @@ export class KeyRecords {
     const target = this.#keyspace.databases[this.#databaseNumber(record, 2)]
     copyKey({ source: database, ref: this.#find(database, record, 1), target, request: record, key: 1 })
     this.#delete(database, record, 1)
+  }
+
+  #swap(record: Request): void {
+    arity(record, 3, 3)
+    const a = this.#databaseNumber(record, 1)
+    const b = this.#databaseNumber(record, 2)
+    if (Math.min(a, b) === 0 && this.#keyspace.databases[0].stockKeys > 0) this.#forgetStock()
+    this.#keyspace.swap(a, b)
   }
 
   #find(database: Database, record: Request, i: number): number {

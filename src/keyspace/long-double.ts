@@ -31,7 +31,10 @@ export function parseLongDouble(bytes: Uint8Array, start: number, end: number): 
   if (end === start || end - start > TEXT_BYTES_MAX) return undefined
   let text = ''
   for (let p = start; p < end; p++) text += String.fromCharCode(bytes[p])
-  const parts = /^([+-]?)(?:(?:(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?)|0[xX]([\da-fA-F]*)(?:\.([\da-fA-F]*))?(?:[pP]([+-]?\d+))?|(inf|infinity))$/i.exec(text)
+  const parts =
+    /^([+-]?)(?:(?:(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?)|0[xX]([\da-fA-F]*)(?:\.([\da-fA-F]*))?(?:[pP]([+-]?\d+))?|(inf|infinity))$/i.exec(
+      text,
+    )
   if (parts === null) return undefined
   const [, sign, whole, fraction, exponent, hexWhole, hexFraction, hexExponent, infinity] = parts
   const isNegative = sign === '-'
@@ -61,9 +64,12 @@ export function addLongDoubles(a: LongDouble, b: LongDouble): LongDouble {
 /** Fixed notation with up to 17 decimals, without trailing zeros; never `-0`. */
 export function formatLongDouble(x: LongDouble): string {
   const scale = 10n ** BigInt(FRACTION_DIGITS)
-  const scaled = x.exponent >= 0 ? (x.mantissa << BigInt(x.exponent)) * scale : divideRounding(x.mantissa * scale, 1n << BigInt(-x.exponent))
+  const scaled =
+    x.exponent >= 0 ? (x.mantissa << BigInt(x.exponent)) * scale : divideRounding(x.mantissa * scale, 1n << BigInt(-x.exponent))
   if (scaled === 0n) return '0'
-  const fraction = String(scaled % scale).padStart(FRACTION_DIGITS, '0').replace(/0+$/, '')
+  const fraction = String(scaled % scale)
+    .padStart(FRACTION_DIGITS, '0')
+    .replace(/0+$/, '')
   return (x.isNegative ? '-' : '') + String(scaled / scale) + (fraction === '' ? '' : `.${fraction}`)
 }
 
@@ -89,7 +95,9 @@ function round(isNegative: boolean, numerator: bigint, denominator: bigint): Lon
   let exponent = Math.max(bitLength(numerator) - bitLength(denominator) - MANTISSA_BITS, EXPONENT_MIN)
   for (;;) {
     const mantissa =
-      exponent >= 0 ? divideRounding(numerator, denominator << BigInt(exponent)) : divideRounding(numerator << BigInt(-exponent), denominator)
+      exponent >= 0
+        ? divideRounding(numerator, denominator << BigInt(exponent))
+        : divideRounding(numerator << BigInt(-exponent), denominator)
     // The estimate of the exponent may be one too low; then there is a bit too much.
     if (bitLength(mantissa) <= MANTISSA_BITS) return normal(isNegative, mantissa, exponent)
     exponent++

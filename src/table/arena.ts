@@ -48,7 +48,7 @@ export class Arena {
   readonly words: Int32Array[] = []
   /** Per size class: the row freed last, whose first word is the one freed before it. */
   readonly #free = new Int32Array(CLASSES)
-  #emptySegments: number[] = []
+  readonly #emptySegments: number[] = []
   #current = -1
   #cursor = 0
   #allocatedBytes = 0

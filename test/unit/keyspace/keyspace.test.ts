@@ -100,15 +100,17 @@ describe('keyspace', () => {
             for (const m of maps) for (const [k, v] of m) if (v.at !== undefined && v.at < now) expect.fail(`${k} is due and there`)
           } else keyspace.now = now
           break
-        default:
-          if (random.chance(0.02)) {
+        default: {
+          const rare = random.below(100)
+          if (rare < 2) {
             keyspace.swap(n, (n + 1) % 4)
             maps[n] = maps[(n + 1) % 4]
             maps[(n + 1) % 4] = map
-          } else if (random.chance(0.02)) {
+          } else if (rare < 4) {
             database.clear()
             map.clear()
           }
+        }
       }
       if (keyspace.databases[n].size !== maps[n].size) expect.fail('size')
     }

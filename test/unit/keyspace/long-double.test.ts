@@ -39,12 +39,27 @@ describe('long doubles', () => {
     expect(sum(a, b)?.slice(0, 40)).toBe(expected)
   })
 
-  it.each(['', ' 1', '1 ', '1e', '.', '-', '0x', 'nan', '1e5000', '1e-5000', '1\0', '--1', '1,5', '1e99999999999', 'x', '0x1p', '1'.repeat(5120)])(
-    '%j is no number',
-    (text) => {
-      expect(sum(text, '0')).toBeUndefined()
-    },
-  )
+  it.each([
+    '',
+    ' 1',
+    '1 ',
+    '1e',
+    '.',
+    '-',
+    '0x',
+    'nan',
+    '1e5000',
+    '1e-5000',
+    '1\0',
+    '--1',
+    '1,5',
+    '1e99999999999',
+    'x',
+    '0x1p',
+    '1'.repeat(5120),
+  ])('%j is no number', (text) => {
+    expect(sum(text, '0')).toBeUndefined()
+  })
 
   it('keeps 64 bits of the largest numbers and loses them one by one among the smallest', () => {
     expect(sum('1.18973149535723176502e4932', '0')).toHaveLength(4933)
