@@ -66,6 +66,8 @@ export function configCommands(node: Node): CommandSpec[] {
           summary: 'Reset the stats returned by INFO',
           run({ reply }) {
             node.stats.reset()
+            const { keyspace } = node.engine
+            keyspace.hits = keyspace.misses = keyspace.expiredKeys = 0
             reply.ok()
           },
         }),

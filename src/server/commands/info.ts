@@ -5,6 +5,7 @@
 
 import { release, totalmem, type as osType, machine } from 'node:os'
 import type { CommandSpec } from '../../engine/command.ts'
+import { PARTS } from '../../engine/outbox.ts'
 import type { Request } from '../../resp/request.ts'
 import type { Node } from '../node.ts'
 import { REDIS_VERSION } from './connection.ts'
@@ -294,7 +295,42 @@ function cpu(): Fields {
 }
 
 function stock(node: Node): Fields {
-  return Object.entries(node.engine.ledger.counts())
+  const { ledger, outbox } = node.engine
+  // Sums over all SKUs: those are few.
+  const sums = { available: 0, reserved: 0, sold: 0, confirmed: 0, released: 0, expired: 0, returned: 0 }
+  const refused = { soldout: 0, held: 0, limit: 0, closed: 0 }
+  for (const sku of ledger.state.skus) {
+    if (sku === null) continue
+    sums.available += sku.available
+    sums.reserved += sku.reserved
+    sums.sold += sku.sold
+    sums.confirmed += sku.confirmedUnits
+    sums.released += sku.releasedUnits
+    sums.expired += sku.expiredUnits
+    sums.returned += sku.returnedUnits
+    refused.soldout += sku.refusedSoldout
+    refused.held += sku.refusedHeld
+    refused.limit += sku.refusedLimit
+    refused.closed += sku.refusedClosed
+  }
+  let events = 0
+  for (let part = 0; part < PARTS; part++) events += outbox.last(part)
+  return [
+    ...Object.entries(ledger.counts()),
+    ['stock_next_deadline', ledger.state.heap.top?.firstDeadline ?? 0],
+    ['stock_units_available', sums.available],
+    ['stock_units_reserved', sums.reserved],
+    ['stock_units_sold', sums.sold],
+    ['stock_confirmed_units', sums.confirmed],
+    ['stock_released_units', sums.released],
+    ['stock_expired_units', sums.expired],
+    ['stock_returned_units', sums.returned],
+    ['stock_refused_soldout', refused.soldout],
+    ['stock_refused_held', refused.held],
+    ['stock_refused_limit', refused.limit],
+    ['stock_refused_closed', refused.closed],
+    ['stock_events', events],
+  ]
 }
 
 function commandStats(node: Node): Fields {

@@ -19,7 +19,7 @@ import { Turn } from '../../../src/server/turn.ts'
 import type { TurnLog } from '../../../src/server/turn.ts'
 
 export class FakeTransport implements Transport {
-  readonly addr = '10.0.0.1:1000'
+  readonly addr: string = '10.0.0.1:1000'
   readonly laddr = '10.0.0.2:7379'
   isLoopback = true
   readonly fd = 3
