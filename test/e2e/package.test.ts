@@ -62,7 +62,7 @@ describe('the published package', () => {
     const old = `Object.defineProperty(process.versions, 'node', { value: '20.1.0' })`
     for (const name of ['stockd', 'stockd-aof']) {
       const ended = await run([process.execPath, '--import', `data:text/javascript,${encodeURIComponent(old)}`, command(name), '--version'])
-      expect(ended.code).toBe(1)
+      expect(ended.code).not.toBe(0)
       expect(ended.stderr).toContain('needs Node.js 24')
     }
   })
