@@ -39,7 +39,7 @@ const CONVERSATIONS: Readonly<Record<string, string>> = {
     config get | config get nothing | config set | config set a | config set a b c | config set foo 1 | config foo | config help
     config set slowlog-max-len abc | config set appendfsync foo | config set timeout 5 timeout 6 | config set timeout 5 foo 6 | config get timeout
     config set timeout 7 hz 20 | config get timeout | config get hz | config set timeout 8 hz x | config get timeout | config get hz | config set timeout 0 hz 10
-    config set TIMEOUT 0 | config get TimeOut | config get timeou? hz | config get hz HZ | config get [t]imeout | config rewrite
+    config set TIMEOUT 0 | config get TimeOut | config get timeou? | config get hz HZ | config get [t]imeout | config rewrite
     config resetstat | config resetstat x | config set maxmemory 1x | config set maxmemory 1mb | config get maxmemory | config set maxmemory 0
     config get save appendonly2 | config set save "" | config set tcp-keepalive -1 | config set protected-mode maybe | config set hz abc
     config set loglevel foo | config set client-output-buffer-limit "normal 1" | config set client-output-buffer-limit "foo 1 2 3"
@@ -59,6 +59,17 @@ const CONVERSATIONS: Readonly<Record<string, string>> = {
     debug protocol string | debug protocol integer | debug protocol map | debug protocol set | debug protocol array | debug protocol attrib
     debug protocol double | debug protocol bignum | debug protocol null | debug protocol verbatim | debug protocol true | debug protocol false
     debug protocol push | debug protocol foo | debug object nothing`,
+  'OBJECT and the encodings of strings': `
+    object | object foo | object help | object encoding | object encoding nothing | object encoding a b | object freq nothing | object refcount nothing
+    object idletime nothing | memory usage | memory usage nothing | memory usage a samples | memory usage a samples -1 | memory usage a foo 1
+    set i 12 | object encoding i | setrange i 0 1 | object encoding i | incr i | object encoding i | set i 9223372036854775807 | object encoding i
+    set i 01 | object encoding i | set i -5 | object encoding i | incrbyfloat i 1.5 | object encoding i | getset i 5 | object encoding i
+    getex i ex 1000 | object encoding i | rename i j | object encoding j | object refcount j
+    set e abc | object encoding e | append e d | object encoding e | copy e e2 | object encoding e2 | object freq e | object idletime e | object refcount e
+    set r ${'a'.repeat(44)} | object encoding r | set r ${'a'.repeat(45)} | object encoding r | object refcount r | del j e e2 r`,
+  'databases': `
+    dbsize x | flushdb foo | flushall foo | flushall sync x | swapdb | swapdb 0 | swapdb a b | swapdb 0 b | swapdb 0 16 | swapdb -1 0 | swapdb 0 1 | swapdb 1 1
+    bgrewriteaof x | save x | flushdb async | flushall sync | flushall | dbsize`,
   'replies that are not wanted': 'ping | foo bar baz | quit',
 }
 
