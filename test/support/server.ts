@@ -137,7 +137,8 @@ export async function startNode(options: NodeOptions = {}): Promise<Server> {
       ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir],
       ...(options.args ?? []),
     ],
-    options.env,
+    // A file of 64 MiB for every node of every test would be all that the disk does.
+    { STOCKD_AOF_BALLAST: '0', ...options.env },
   )
 }
 
