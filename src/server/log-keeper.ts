@@ -1,6 +1,5 @@
 // The log in a running node: the turn appends to it, the beat ticks it, commands look at it, and when it has grown it is compacted.
 
-import type { Disk } from '../aof/disk.ts'
 import type { Log } from '../aof/log.ts'
 import type { Lsn, Millis } from '../base/brand.ts'
 import { StockdError } from '../base/error.ts'
@@ -14,10 +13,10 @@ export class LogKeeper implements NodeLog {
   readonly #compaction: Compaction
   #syncs: number
 
-  constructor({ log, disk, owner }: { log: Log; disk: Disk; owner: LogOwner }) {
+  constructor({ log, owner }: { log: Log; owner: LogOwner }) {
     this.#log = log
     this.#owner = owner
-    this.#compaction = new Compaction({ log, disk, owner })
+    this.#compaction = new Compaction({ log, owner })
     this.#syncs = log.syncs
     this.lastSyncAt = owner.env.clock.now()
   }

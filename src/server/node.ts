@@ -169,8 +169,8 @@ export class Node {
 
   /** What the node holds, in words. */
   contents(): string {
-    const { skus, orders } = this.engine.ledger.counts()
-    return `${skus} SKUs, ${orders} orders, ${this.engine.keyspace.size} keys`
+    const counts = this.engine.ledger.counts()
+    return `${counts.stock_skus} SKUs, ${counts.stock_orders} orders, ${this.engine.keyspace.size} keys`
   }
 
   // Start and stop -----------------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ export async function openLogOn(realDisk: Disk, owner: LogOwner): Promise<NodeLo
     const how = inspection.clean ? 'closed cleanly' : inspection.damage === null ? 'not closed, nothing is missing' : 'not closed, its end was cut'
     env.say('notice', `log loaded: ${how}`, { records: inspection.records, bytes: inspection.bytes, lsn: opened.log.last, ms })
   }
-  return new LogKeeper({ log: opened.log, disk, owner })
+  return new LogKeeper({ log: opened.log, owner })
 }
 
 /** Runs the recovery in pieces, so that signals are heard, and says how far it is. */
