@@ -56,7 +56,7 @@ export async function redis(options: RivalOptions): Promise<Rival> {
       await ask(server, 'FLUSHALL')
       await ask(server, 'SET', `${SKU}:available`, units)
       const sha = await ask(server, 'SCRIPT', 'LOAD', readFileSync(new URL('reserve.lua', import.meta.url)))
-      const keys = [`${SKU}:available`, `${SKU}:buyers`, 'order:{u__rand_int__}o', 'holds', 'events']
+      const keys = [`${SKU}:available`, `${SKU}:buyers`, 'o:{u__rand_int__}o', 'holds', 'events']
       return ['EVALSHA', String(sha), String(keys.length), ...keys, SKU, 'u__rand_int__', '1', String(limit), String(HOLD_SECONDS * 1000)]
     },
   }
