@@ -136,6 +136,10 @@ export class LedgerState {
   }
 
   alterSku(sku: Sku, terms: SkuTerms): void {
+    if (sku.holds.size === 0) sku.earlierMaxHolds = []
+    else if (terms.maxHoldSeconds !== sku.terms.maxHoldSeconds) {
+      sku.earlierMaxHolds.push({ through: this.sequence, seconds: sku.terms.maxHoldSeconds })
+    }
     sku.terms = terms
     sku.version++
     this.#touch(sku)

@@ -463,7 +463,8 @@ export class Ledger {
     const orderState = rows.state(order) as OrderState
     if (orderState !== OrderState.RESERVED) return outcome.set(orderState, rows.at(order), NOTHING)
     let maxHoldSeconds = Infinity
-    for (let i = rows.itemCount(order) - 1; i >= 0; i--) maxHoldSeconds = Math.min(maxHoldSeconds, state.skuOf(order, i).terms.maxHoldSeconds)
+    const sequence = rows.sequence(order)
+    for (let i = rows.itemCount(order) - 1; i >= 0; i--) maxHoldSeconds = Math.min(maxHoldSeconds, state.skuOf(order, i).maxHoldSecondsOf(sequence))
     const cap = rows.created(order) + maxHoldSeconds * 1000
     const wanted = now + request.durationMs
     const deadline = Math.max(rows.deadline(order), Math.min(wanted, cap))
@@ -471,7 +472,7 @@ export class Ledger {
       state.extend(order, deadline, now)
       this.#facts.orderExtended(order, now)
     }
-    return outcome.set(Status.OK, deadline, wanted > cap ? CAPPED : NOTHING)
+    return outcome.set(Status.OK, deadline, deadline < wanted ? CAPPED : NOTHING)
   }
 
   /** STOCK.RETURN. */

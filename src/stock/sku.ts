@@ -75,6 +75,8 @@ export class Sku {
   useCounts = 0
   /** Adjustment id (one character per byte) -> the delta that was asked. */
   adjustments: Map<string, number> | null = null
+  /** Earlier MAXHOLDs that open orders were made under, oldest first: those up to the reservation `through` had `seconds`. */
+  earlierMaxHolds: { readonly through: number; readonly seconds: number }[] = []
   /** This SKU's share of the seal digest, and whether it is out of date. */
   digestA = 0
   digestB = 0
@@ -106,6 +108,12 @@ export class Sku {
   isOpen(now: number): boolean {
     const terms = this.terms
     return !terms.paused && now >= terms.start && (terms.end === 0 || now < terms.end)
+  }
+
+  /** The MAXHOLD of the order with this reservation number: ALTER never touches existing orders. */
+  maxHoldSecondsOf(sequence: number): number {
+    for (const earlier of this.earlierMaxHolds) if (sequence <= earlier.through) return earlier.seconds
+    return this.terms.maxHoldSeconds
   }
 
   /** The law, at every change. */

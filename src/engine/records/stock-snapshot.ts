@@ -3,6 +3,7 @@
 //   SNAPSHOT.LEDGER      generation sequence idTime idNumber, and the outbox's last number of each of its 16 parts
 //   SNAPSHOT.SKU         sku generation LIVE|DROPPED version created-total created-terms... terms... total available reserved sold settled
 //                        confirmed released expired returned             (terms: 10 arguments, as in STOCK.CREATED)
+//   SNAPSHOT.MAXHOLD     sku generation through seconds           (orders up to reservation number `through` were made under it)
 //   SNAPSHOT.ADJUSTMENT  sku generation id asked
 //   SNAPSHOT.ORDER       id state flags version created sequence deadline at extra [sku generation quantity]...
 //   SNAPSHOT.USE         buyer sku generation units
@@ -91,6 +92,16 @@ export class StockSnapshot {
       if (sku === null || (sku.isDropped && sku.orderRows === 0)) continue
       this.#writeSku(journal, sku)
       yield
+      if (sku.isDropped) continue
+      for (const earlier of sku.earlierMaxHolds) {
+        journal.begin(5)
+        journal.word('SNAPSHOT.MAXHOLD')
+        journal.bytes(sku.name)
+        journal.integer(sku.generation)
+        journal.integer(earlier.through)
+        journal.integer(earlier.seconds)
+        yield
+      }
       if (sku.adjustments === null) continue
       for (const [id, asked] of sku.adjustments) {
         journal.begin(5)
@@ -215,6 +226,10 @@ export class StockSnapshot {
     switch (record.latin1(0)) {
       case 'SNAPSHOT.LEDGER': this.#loadLedger(); return true
       case 'SNAPSHOT.SKU': this.#loadSku(); return true
+      case 'SNAPSHOT.MAXHOLD':
+        this.#arity(5)
+        this.#sku(1).earlierMaxHolds.push({ through: this.#integer(3), seconds: this.#integer(4, 1) })
+        return true
       case 'SNAPSHOT.ADJUSTMENT': this.#loadAdjustment(); return true
       case 'SNAPSHOT.ORDER': this.#loadOrder(); return true
       case 'SNAPSHOT.USE': this.#loadUse(); return true

@@ -2,7 +2,7 @@
 // There are no other functions; FUNCTION answers what a client asks in passing.
 
 import { parseInt64 } from '../../../base/decimal.ts'
-import { OUT_OF_MEMORY, SYNTAX, wrongArity } from '../../../resp/errors.ts'
+import { SYNTAX, wrongArity } from '../../../resp/errors.ts'
 import { Request } from '../../../resp/request.ts'
 import type { Call } from '../../call.ts'
 import { type CommandSpec, CommandTable, NO_KEYS } from '../../command.ts'
@@ -42,7 +42,6 @@ class FunctionCall {
     }
     const { arity } = target
     if (arity >= 0 ? inner.argc !== arity : inner.argc < -arity) return reply.error(wrongArity(target.name.toLowerCase()))
-    if (call.engine.outOfMemory && target.flags.includes('denyoom')) return reply.error(OUT_OF_MEMORY)
     call.request = inner
     call.spec = target
     target.run(call)

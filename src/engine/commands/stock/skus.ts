@@ -177,7 +177,8 @@ export const skuCommands: readonly CommandSpec[] = [
   {
     name: 'STOCK.CREATE',
     arity: -3,
-    flags: ['write', 'denyoom'],
+    // Not `denyoom`: operators' commands are few, and a shop that is out of memory must still be able to restock.
+    flags: ['write'],
     keys: FIRST_ARGUMENT,
     categories: ['write', 'stock', 'slow'],
     group: 'stock',
@@ -205,7 +206,7 @@ export const skuCommands: readonly CommandSpec[] = [
   {
     name: 'STOCK.ADJUST',
     arity: -5,
-    flags: ['write', 'denyoom'],
+    flags: ['write'],
     keys: FIRST_ARGUMENT,
     categories: ['write', 'stock', 'slow'],
     group: 'stock',
