@@ -13,7 +13,7 @@ import { decode, encode, quoted, type ReplyValue } from './reply-value.ts'
 import { buyerOf } from './stock-model.ts'
 
 /** A record of the log: its words, as latin1. */
-type Fact = readonly string[]
+export type Fact = readonly string[]
 /** Records without an event. */
 const SILENT = new Set(['ORDER.TOMBSTONE', 'ORDER.GRACED', 'ORDER.TRIMMED'])
 
@@ -110,9 +110,21 @@ export class EngineStage implements Subject {
     return Array.isArray(verified) && verified[2] === 0 ? '' : `STOCK.VERIFY: ${encode(verified, 3)}`
   }
 
-  /** All records so far, as lines. */
-  log(): string[] {
-    return this.#log.map((fact) => fact.join(' '))
+  /** The log so far. */
+  log(): readonly Fact[] {
+    return this.#log
+  }
+
+  /** A stage whose engine has lost all but these records, and starts at `now`. */
+  static recover(log: readonly Fact[], now: number, options: Partial<EngineOptions>): EngineStage {
+    const stage = new EngineStage(options)
+    const request = new Request()
+    for (const fact of log) stage.#engine.replay(request.set(fact.map(bytes)))
+    stage.#log.push(...log)
+    stage.#engine.recovered(millis(now))
+    stage.#drain()
+    stage.events()
+    return stage
   }
 
   #snapshot(): Fact[] {

@@ -90,7 +90,7 @@ export class RandomShop {
     const rival = this.#random.chance(0.15) ? this.#known((order) => order.state === 'EXPIRED') : undefined
     if (rival !== undefined) return this.#rivalOf(rival)
     const known = this.#random.chance(0.2) ? this.#known(() => true) : undefined
-    const id = known?.id ?? this.#freeId()
+    const id = known?.id ?? (this.#random.chance(0.05) ? `{${this.#random.pick(BUYERS)}}*` : this.#freeId())
     const same = known !== undefined && !known.tombstone && this.#random.chance(0.8)
     const isPaid = same && this.#random.chance(0.9) ? known.paid : this.#random.chance(0.2)
     const items = same ? known.items.flatMap((item) => this.#split(item.sku.name, item.quantity)) : this.#anyItems()

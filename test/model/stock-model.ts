@@ -25,6 +25,7 @@
 // 16. ALTER to the terms that are in force changes nothing (no version, no event). A changed SAFETY may make sellable 0 or not 0 and
 //     then says so by stock.soldout and stock.available, like every other change.
 // 17. A tombstone has version 1. A logged restart deadline is not a change of the order (version and updated stay).
+//     "At least" the grace: so many of them would end at once that each millisecond gets a hundred, in the order in which they were due.
 // 18. OOM refuses what would remember a new id: RESERVE, and RELEASE and CONFIRM ... REF of an unknown one; BACKLOG only RESERVE.
 
 import { bulk, error, exactly, type ReplyValue, simple } from './reply-value.ts'
@@ -35,6 +36,7 @@ const REASONS = ['received', 'restock', 'returned', 'correction', 'cycle_count',
 const STATES = ['RESERVED', 'CONFIRMED', 'RELEASED', 'EXPIRED', 'RETURNED'] as const
 const WRONGTYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value'
 const OPERATIONS_KEPT = 16
+const GRACED_PER_MILLISECOND = 100
 
 type OrderState = (typeof STATES)[number]
 type Quantities = Map<string, number>
@@ -206,17 +208,17 @@ export class StockModel {
 
   /** Time goes on: what is due happens in order, each at its own deadline. */
   advance(now: number): void {
-    const due = this.#open()
-      .filter((order) => order.deadline <= now)
-      .toSorted((a, b) => a.deadline - b.deadline || a.place - b.place)
-    for (const order of due) this.#expire(order)
+    const due = this.#open().filter((order) => order.deadline <= now)
+    for (const order of byDeadline(due)) this.#expire(order)
     this.now = now
     for (const order of this.orders.values()) if (this.#keptUntil(order) <= now) this.orders.delete(order.id)
   }
 
   /** The node was down and is back: open holds get their grace, counters that no record carries start anew. */
   restart(now: number): void {
-    for (const order of this.#open()) order.deadline = Math.max(order.deadline, now + this.options.restartGraceMs)
+    const until = now + this.options.restartGraceMs
+    const early = byDeadline(this.#open()).filter((order) => order.deadline < until)
+    for (const [i, order] of early.entries()) order.deadline = until + Math.floor(i / GRACED_PER_MILLISECOND)
     for (const sku of this.skus.values()) sku.refusedSoldout = sku.refusedHeld = sku.refusedLimit = sku.refusedClosed = 0
     this.advance(now)
   }
@@ -776,7 +778,7 @@ export class StockModel {
     const sku = this.skus.get(name)
     if (sku === undefined) return 0
     if (sku.reserved > 0 && !values.has('FORCE')) return refuse(error('INUSE'))
-    for (const order of this.#holders(sku).toSorted((a, b) => a.deadline - b.deadline || a.place - b.place)) this.#giveBack(order, null, 'dropped')
+    for (const order of byDeadline(this.#holders(sku))) this.#giveBack(order, null, 'dropped')
     sku.dropped = true
     this.skus.delete(name)
     this.#toldOf('stock.dropped', sku)
@@ -872,7 +874,7 @@ export class StockModel {
     const { values } = parse(args, 2, ['CURSOR', 'COUNT'])
     const count = values.get('COUNT')
     if (count !== undefined) integer(count, 1, SAFE)
-    const found = this.#holders(sku).toSorted((a, b) => a.deadline - b.deadline || a.place - b.place)
+    const found = byDeadline(this.#holders(sku))
     return [bulk('0'), found.flatMap((order) => [bulk(order.id), order.deadline, heldOf(order, sku)])]
   }
 
@@ -910,9 +912,7 @@ export class StockModel {
 
   /** The buyer's open order of this SKU with the earliest deadline. */
   #openOrderOf(buyer: string, sku: Sku): Order | undefined {
-    return this.#holders(sku)
-      .filter((order) => order.buyer === buyer)
-      .toSorted((a, b) => a.deadline - b.deadline || a.place - b.place)[0]
+    return byDeadline(this.#holders(sku).filter((order) => order.buyer === buyer))[0]
   }
 
   #keptUntil(order: Order): number {
@@ -1111,6 +1111,9 @@ function remember(order: Order, operation: Operation): void {
 
 const sameUnits = (a: Quantities | null, b: Quantities | null): boolean =>
   a === null || b === null ? a === b : canonical(a) === canonical(b)
+/** Earliest deadline first, and at the same deadline in order of reservation. */
+const byDeadline = (orders: readonly Order[]): Order[] => orders.toSorted((a, b) => a.deadline - b.deadline || a.place - b.place)
+
 const heldOf = (order: Order, sku: Sku): number => sum(order.items, (item) => (item.sku === sku ? item.reserved : 0))
 
 const answer = (status: string, when: number, detail: string): ReplyValue => [simple(status), when, bulk(detail)]
