@@ -50,7 +50,7 @@ export function retell(steps: readonly Step[], make: MakeSubject, times = SHOP_T
 export function shrink(steps: readonly Step[], make: MakeSubject): Step[] {
   let kept = [...steps]
   for (let size = kept.length >> 1; size >= 1; size >>= 1) {
-    for (let at = 0; at < kept.length; ) {
+    for (let at = 0; at < kept.length;) {
       const without = kept.toSpliced(at, size)
       if (without.length > 0 && retell(without, make) !== '') kept = without
       else at += size
@@ -156,7 +156,8 @@ class Duel {
   /** Everything that can be read must be the same, and nothing be wrong inside. */
   #inspect(step: Step, wholly: boolean): string {
     const reads: string[][] = SKUS.map((sku) => ['STOCK.INFO', sku])
-    if (step.kind === 'do' && /^stock\.(reserve|confirm|release|extend|return)$/i.test(step.args[0])) reads.push(['STOCK.ORDER', step.args[1]])
+    if (step.kind === 'do' && /^stock\.(reserve|confirm|release|extend|return)$/i.test(step.args[0]))
+      reads.push(['STOCK.ORDER', step.args[1]])
     if (wholly) {
       for (const id of this.model.orders.keys()) reads.push(['STOCK.ORDER', id])
     }
@@ -168,7 +169,8 @@ class Duel {
     if (lost !== '') return `after ${showStep(step)}: ${lost}`
     const expected = this.model.events.splice(0).map(({ type, name, version, time }) => `${type} ${quoted(name)} v${version} at ${time}`)
     const heard = this.#subject.events()
-    if (expected.join('\n') !== heard.join('\n')) return `events after ${showStep(step)}:\n  model:  ${expected.join(', ')}\n  engine: ${heard.join(', ')}`
+    if (expected.join('\n') !== heard.join('\n'))
+      return `events after ${showStep(step)}:\n  model:  ${expected.join(', ')}\n  engine: ${heard.join(', ')}`
     const breach = this.model.breach()
     if (breach !== '') return `model: ${breach}`
     // The engine's own recount looks at everything: now and then is enough.
@@ -178,7 +180,8 @@ class Duel {
   /** Lists read in small pages are the lists read at once: nothing twice, nothing missing. */
   #walkAll(): string {
     const lists: string[][] = []
-    for (const buyer of BUYERS) for (const state of [[], ['STATE', 'CONFIRMED'], ['STATE', 'RESERVED']]) lists.push(['STOCK.ORDERS', buyer, ...state])
+    for (const buyer of BUYERS)
+      for (const state of [[], ['STATE', 'CONFIRMED'], ['STATE', 'RESERVED']]) lists.push(['STOCK.ORDERS', buyer, ...state])
     for (const sku of this.model.skus.keys()) lists.push(['STOCK.HOLDS', sku])
     for (const list of lists) {
       const gathered: ReplyValue[] = []
@@ -190,7 +193,8 @@ class Duel {
         cursor = (page[0] as { bulk: string }).bulk
       } while (cursor !== '0' && gathered.length < 100_000)
       const expected = (this.model.execute(list, this.#now) as ReplyValue[])[1]
-      if (show(gathered) !== show(expected)) return `${list.map(quoted).join(' ')} in pages\n  model:  ${show(expected)}\n  engine: ${show(gathered)}`
+      if (show(gathered) !== show(expected))
+        return `${list.map(quoted).join(' ')} in pages\n  model:  ${show(expected)}\n  engine: ${show(gathered)}`
     }
     return ''
   }
@@ -221,7 +225,7 @@ const unwrapped = (args: readonly string[]): readonly string[] => (args[0] === '
 
 /** The same bytes; of an error that has no promised text, the same first word. */
 function agree(expected: ReplyValue, heard: string, protocol: 2 | 3): boolean {
-  if (isError(expected) && !expected.exact) return heard.startsWith('-') && heard.trim().split(' ')[0] === `-${expected.error.split(' ')[0]}`
+  if (isError(expected) && !expected.exact)
+    return heard.startsWith('-') && heard.trim().split(' ')[0] === `-${expected.error.split(' ')[0]}`
   return encode(expected, protocol) === heard
 }
-

@@ -93,12 +93,20 @@ export class EngineStage implements Subject {
       const [kind] = name.split('.')
       if ((kind !== 'ORDER' && kind !== 'STOCK') || SILENT.has(name)) continue
       const at = fact[kind === 'ORDER' ? 2 : 3]
-      const version = name === 'ORDER.RESERVED' ? '1' : kind === 'ORDER' ? fact[3] : name.endsWith('SOLDOUT') || name.endsWith('AVAILABLE') ? fact[6] : '0'
+      const version =
+        name === 'ORDER.RESERVED'
+          ? '1'
+          : kind === 'ORDER'
+            ? fact[3]
+            : name.endsWith('SOLDOUT') || name.endsWith('AVAILABLE')
+              ? fact[6]
+              : '0'
       found.push(`${name.toLowerCase()} ${quoted(subject)} v${version} at ${at}`)
       const owner = kind === 'ORDER' ? buyerOf(subject) || subject : subject
       const part = (crc32(bytes(owner)) & 1023) >> 6
       const number = Number(fact[4])
-      if (number !== (this.#numbers.get(part) ?? 0) + 1) throw new Error(`event ${number} of part ${part} follows ${this.#numbers.get(part)}`)
+      if (number !== (this.#numbers.get(part) ?? 0) + 1)
+        throw new Error(`event ${number} of part ${part} follows ${this.#numbers.get(part)}`)
       this.#numbers.set(part, number)
     }
     this.#told = this.#log.length
@@ -129,7 +137,8 @@ export class EngineStage implements Subject {
 
   #snapshot(): Fact[] {
     const journal = new Journal()
-    for (const _ of this.#engine.snapshot(journal)) void _
+    const pieces = this.#engine.snapshot(journal)
+    while (pieces.next().done !== true);
     return facts(journal)
   }
 

@@ -18,7 +18,19 @@ export const SHOP_TIMES = { orderRetentionMs: 10_000, returnWindowMs: 30_000, re
 export const SKUS = ['cup', 'pen', '__proto__'] as const
 const STRANGERS = ['nosuch', 'note'] as const
 export const BUYERS = ['ann', 'bob', '\xff\r\n'] as const
-const ORDERS = ['{ann}1', '{ann}2', 'x{ann}3', '{ann}4', '{bob}1', '{bob}2', '{bob}3', '{\xff\r\n}1', '{\xff\r\n}2', '__proto__', '{}y'] as const
+const ORDERS = [
+  '{ann}1',
+  '{ann}2',
+  'x{ann}3',
+  '{ann}4',
+  '{bob}1',
+  '{bob}2',
+  '{bob}3',
+  '{\xff\r\n}1',
+  '{\xff\r\n}2',
+  '__proto__',
+  '{}y',
+] as const
 const REFS = ['p1', 'p2', 'p3', 'p\0'] as const
 const OPERATIONS = ['r1', 'r2', 'r3', '__proto__'] as const
 
@@ -40,13 +52,18 @@ export class RandomShop {
     if (roll < 130) return { kind: 'wait', ms: this.#wait() }
     if (roll < 139) return { kind: 'restart', ms: this.#random.pick([0, 1, 900, 7000]), from: this.#random.pick(['log', 'snapshot']) }
     if (roll < 145 || this.#model.outOfMemory || this.#model.backlogFull) {
-      const what = this.#model.outOfMemory ? 'memory' : this.#model.backlogFull ? 'outbox' : this.#random.pick(['memory', 'outbox'] as const)
+      const what = this.#model.outOfMemory
+        ? 'memory'
+        : this.#model.backlogFull
+          ? 'outbox'
+          : this.#random.pick(['memory', 'outbox'] as const)
       const isFull = !this.#model.outOfMemory && !this.#model.backlogFull
       if (isFull || this.#random.chance(0.3)) return { kind: 'full', what, isFull }
     }
     const args = this.#command()
     const protocol = this.#random.pick([2, 3] as const)
-    if (args[0].startsWith('STOCK.') && this.#random.chance(0.02)) return { kind: 'do', args: ['FCALL', args[0], '1', ...args.slice(1)], protocol }
+    if (args[0].startsWith('STOCK.') && this.#random.chance(0.02))
+      return { kind: 'do', args: ['FCALL', args[0], '1', ...args.slice(1)], protocol }
     return { kind: 'do', args, protocol }
   }
 
@@ -78,7 +95,13 @@ export class RandomShop {
     if (roll < 870) return this.#alter()
     if (roll < 930) return this.#adjust()
     if (roll < 945) return ['STOCK.DROP', this.#sku(), ...this.#maybe(0.35, 'FORCE')]
-    if (roll < 955) return this.#random.pick([['SET', this.#name(), 'x'], ['SET', 'note', 'x'], ['DEL', this.#name()], ['TYPE', this.#name()]])
+    if (roll < 955)
+      return this.#random.pick([
+        ['SET', this.#name(), 'x'],
+        ['SET', 'note', 'x'],
+        ['DEL', this.#name()],
+        ['TYPE', this.#name()],
+      ])
     if (roll < 965) return ['STOCK.GET', this.#name()]
     if (roll < 975) return ['STOCK.MGET', this.#name(), this.#name()]
     if (roll < 985) return ['STOCK.HOLDS', this.#sku(), 'COUNT', '1000']
@@ -95,14 +118,26 @@ export class RandomShop {
     const isPaid = same && this.#random.chance(0.9) ? known.paid : this.#random.chance(0.2)
     const items = same ? known.items.flatMap((item) => this.#split(item.sku.name, item.quantity)) : this.#anyItems()
     const hold = isPaid ? [] : this.#maybe(0.4, ...this.#duration())
-    return ['STOCK.RESERVE', id, ...this.#shuffled([hold, isPaid ? ['PAID'] : [], this.#maybe(0.25, 'REF', this.#ref())]), 'ITEMS', ...this.#shuffled(items)]
+    return [
+      'STOCK.RESERVE',
+      id,
+      ...this.#shuffled([hold, isPaid ? ['PAID'] : [], this.#maybe(0.25, 'REF', this.#ref())]),
+      'ITEMS',
+      ...this.#shuffled(items),
+    ]
   }
 
   /** The same buyer takes again what an order of his lost: if that is paid late now, his limit may be in use, or the units gone. */
   #rivalOf(order: KnownOrder): string[] {
     const free = ORDERS.filter((id) => !this.#model.orders.has(id) && buyerOf(id) === order.buyer)
     const items = order.items.flatMap((item) => this.#split(item.sku.name, item.quantity))
-    return ['STOCK.RESERVE', free.length > 0 ? this.#random.pick(free) : this.#id(), ...this.#maybe(0.2, 'PAID'), 'ITEMS', ...this.#shuffled(items)]
+    return [
+      'STOCK.RESERVE',
+      free.length > 0 ? this.#random.pick(free) : this.#id(),
+      ...this.#maybe(0.2, 'PAID'),
+      'ITEMS',
+      ...this.#shuffled(items),
+    ]
   }
 
   #confirm(): string[] {
@@ -159,7 +194,13 @@ export class RandomShop {
       )
       return ['STOCK.CREATE', name, String(total), ...this.#shuffled(options)]
     }
-    return ['STOCK.CREATE', name, String(this.#random.pick([0, 1, 2, 3, 4, 5, 6, 8, 12, 20])), ...this.#shuffled(this.#terms(0.35)), ...this.#maybe(0.03, 'PAUSED')]
+    return [
+      'STOCK.CREATE',
+      name,
+      String(this.#random.pick([0, 1, 2, 3, 4, 5, 6, 8, 12, 20])),
+      ...this.#shuffled(this.#terms(0.35)),
+      ...this.#maybe(0.03, 'PAUSED'),
+    ]
   }
 
   #alter(): string[] {
@@ -244,15 +285,28 @@ export class RandomShop {
     return found.length === 0 ? undefined : this.#random.pick(found)
   }
 
-  #id = (): string => this.#random.pick(ORDERS)
-  #ref = (): string => this.#random.pick(REFS)
-  #state = (): string => this.#random.pick(['RESERVED', 'CONFIRMED', 'RELEASED', 'EXPIRED', 'RETURNED'])
-  #sku = (): string => {
+  #id(): string {
+    return this.#random.pick(ORDERS)
+  }
+
+  #ref(): string {
+    return this.#random.pick(REFS)
+  }
+
+  #state(): string {
+    return this.#random.pick(['RESERVED', 'CONFIRMED', 'RELEASED', 'EXPIRED', 'RETURNED'])
+  }
+
+  /** Mostly one that is there. */
+  #sku(): string {
     const there = SKUS.filter((name) => this.#model.skus.has(name))
     if (there.length > 0 && this.#random.chance(0.96)) return this.#random.pick(there)
     return this.#random.chance(0.3) ? this.#random.pick(SKUS) : this.#name()
   }
-  #name = (): string => this.#random.pick([...SKUS, ...STRANGERS])
+
+  #name(): string {
+    return this.#random.pick([...SKUS, ...STRANGERS])
+  }
 
   #maybe(chance: number, ...words: string[]): string[] {
     return this.#random.chance(chance) ? words : []

@@ -880,7 +880,16 @@ export class StockModel {
 
   shelves(args: readonly string[]): ReplyValue {
     const { available, reserved: held, sold } = this.#sku(skuName(args[1]))
-    return [{ pairs: [['node', bulk('?')], ['available', available], ['reserved', held], ['sold', sold]] }]
+    return [
+      {
+        pairs: [
+          ['node', bulk('?')],
+          ['available', available],
+          ['reserved', held],
+          ['sold', sold],
+        ],
+      },
+    ]
   }
 
   // ---- what the commands stand on ----
@@ -944,7 +953,10 @@ export class StockModel {
     this.events.push({ type, time: this.now, name: order.id, version: order.version })
   }
 
-  #toldOf(type: 'stock.created' | 'stock.altered' | 'stock.adjusted' | 'stock.dropped' | 'stock.soldout' | 'stock.available', sku: Sku): void {
+  #toldOf(
+    type: 'stock.created' | 'stock.altered' | 'stock.adjusted' | 'stock.dropped' | 'stock.soldout' | 'stock.available',
+    sku: Sku,
+  ): void {
     const version = type === 'stock.soldout' || type === 'stock.available' ? sku.version : 0
     this.events.push({ type, time: this.now, name: sku.name, version })
   }

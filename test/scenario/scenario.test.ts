@@ -7,7 +7,10 @@ import { ModelStage } from '../model/model-stage.ts'
 import { type Line, parseScript, play } from './script.ts'
 
 const folder = new URL('.', import.meta.url)
-const scripts = (path: string): string[] => readdirSync(new URL(path, folder)).filter((name) => name.endsWith('.txt')).map((name) => path + name)
+const scripts = (path: string): string[] =>
+  readdirSync(new URL(path, folder))
+    .filter((name) => name.endsWith('.txt'))
+    .map((name) => path + name)
 
 const told = (lines: Line[], which: 'expected' | 'heard'): string => lines.map((line) => `> ${line.command}\n${line[which]}`).join('\n')
 

@@ -127,7 +127,13 @@ function pick(reply: ReplyValue, fields: readonly string[]): ReplyValue {
   return { pairs: fields.map((field) => [field, found.has(field) ? found.get(field)! : { simple: '(absent)' }]) }
 }
 
-const UNITS = new Map([['ms', 1], ['s', 1000], ['m', 60_000], ['h', 3_600_000], ['d', 86_400_000]])
+const UNITS = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+])
 
 function milliseconds(text: string): number {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? []

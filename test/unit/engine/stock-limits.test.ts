@@ -32,11 +32,26 @@ const cases: [what: string, setting: string[][], command: string[], answer: stri
   ['a total of 2^53 - 1', [], ['STOCK.CREATE', 's', '9007199254740991'], '1'],
   ['a total of 2^53', [], ['STOCK.CREATE', 's', '9007199254740992'], '-ERR'],
   ['a total above 2^53 - 1 by restock', [['STOCK.CREATE', 's', '9007199254740991']], ['STOCK.ADJUST', 's', '1', 'ID', 'a'], '-ERR'],
-  ['a total of 2^53 - 1 by restock', [['STOCK.CREATE', 's', '1']], ['STOCK.ADJUST', 's', '9007199254740990', 'ID', 'a'], 'OK 9007199254740991 '],
+  [
+    'a total of 2^53 - 1 by restock',
+    [['STOCK.CREATE', 's', '1']],
+    ['STOCK.ADJUST', 's', '9007199254740990', 'ID', 'a'],
+    'OK 9007199254740991 ',
+  ],
   ['a HOLD of 10^8 s', [], ['STOCK.CREATE', 's', '1', 'HOLD', '100000000', 'MAXHOLD', '100000000'], '1'],
   ['a HOLD above 10^8 s', [], ['STOCK.CREATE', 's', '1', 'HOLD', '100000001', 'MAXHOLD', '100000001'], '-ERR'],
-  ['a huge EX is cut', [['STOCK.CREATE', 's', '1', 'HOLD', '1']], ['STOCK.RESERVE', 'o', 'EX', '9007199254740991', 'ITEMS', 's', '1'], `OK ${NOW + 2000} `],
-  ['a huge PX is cut', [['STOCK.CREATE', 's', '1', 'HOLD', '1']], ['STOCK.RESERVE', 'o', 'PX', '9007199254740991', 'ITEMS', 's', '1'], `OK ${NOW + 2000} `],
+  [
+    'a huge EX is cut',
+    [['STOCK.CREATE', 's', '1', 'HOLD', '1']],
+    ['STOCK.RESERVE', 'o', 'EX', '9007199254740991', 'ITEMS', 's', '1'],
+    `OK ${NOW + 2000} `,
+  ],
+  [
+    'a huge PX is cut',
+    [['STOCK.CREATE', 's', '1', 'HOLD', '1']],
+    ['STOCK.RESERVE', 'o', 'PX', '9007199254740991', 'ITEMS', 's', '1'],
+    `OK ${NOW + 2000} `,
+  ],
 ]
 
 describe.each(cases)('%s', (_what, setting, command, answer) => {

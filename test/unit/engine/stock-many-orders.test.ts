@@ -19,7 +19,15 @@ it.each([1, 2])('agrees with the model on 1,500 orders of one SKU (seed %i)', { 
   run('STOCK.CREATE', 'pen', '900')
   for (let n = 0; n < ORDERS; n++) {
     const pen = random.chance(0.4) ? ['pen', '1'] : []
-    run('STOCK.RESERVE', id(n), ...(random.chance(0.5) ? ['EX', String(random.between(60, 160))] : []), 'ITEMS', 'cup', String(random.between(1, 3)), ...pen)
+    run(
+      'STOCK.RESERVE',
+      id(n),
+      ...(random.chance(0.5) ? ['EX', String(random.between(60, 160))] : []),
+      'ITEMS',
+      'cup',
+      String(random.between(1, 3)),
+      ...pen,
+    )
     const other = id(random.below(n + 1))
     if (random.chance(0.1)) run('STOCK.EXTEND', other, 'EX', String(random.between(50, 300)))
     if (random.chance(0.05)) run('STOCK.CONFIRM', other)
