@@ -25,7 +25,8 @@ export const POSTPONED = 0
 /** No such command; the error is answered. */
 export const UNKNOWN = 2
 
-const WRITE = 1
+/** It may change data. */
+export const WRITE = 1
 const DENY_OOM = 2
 const NO_AUTH = 4
 const WHILE_LOADING = 8
@@ -63,7 +64,7 @@ class Command {
       has('skip_slowlog', SKIP_SLOWLOG) |
       has('protected', PROTECTED) |
       (isCheap ? CHEAP : 0) |
-      (spec.group === 'stock' ? STOCK : 0) |
+      (spec.group === 'stock' || spec.group === 'scripting' ? STOCK : 0) |
       (readsAll ? READS_ALL : 0)
   }
 }

@@ -11,14 +11,14 @@
 // Unusual: this file knows no socket, no timer and no disk. A simulation drives it with arrays.
 
 import type { Lsn, Millis } from '../base/brand.ts'
-import { hashBytes } from '../base/hash.ts'
 import { UNAUTHENTICATED_QUERY_BYTES_MAX } from '../base/limits.ts'
 import type { Call } from '../engine/call.ts'
 import type { Engine } from '../engine/engine.ts'
 import { BROKEN, REQUEST } from '../resp/parser.ts'
 import type { Reply } from '../resp/reply.ts'
 import { Request } from '../resp/request.ts'
-import { ANSWERED, POSTPONED, READS_ALL, STOCK } from './dispatch.ts'
+import { Dirty } from './dirty.ts'
+import { ANSWERED, POSTPONED, READS_ALL, STOCK, WRITE } from './dispatch.ts'
 import type { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
 import { isForeign, isForeignWord } from './foreign.ts'
@@ -45,8 +45,6 @@ const INPUT_PAUSE_BYTES = 1024 * 1024
 /** A reply buffer up to this size is used again; what a huge reply has grown is given back. */
 const REPLY_KEPT_BYTES = 4 * 1024 * 1024
 const REPLY_BYTES_AT_FIRST = 64 * 1024
-/** A key that was written lately is remembered in one of so many places, by its hash. */
-const DIRTY_PLACES = 65536
 
 /** How often the log tells of connections that do not speak RESP. */
 const FOREIGN_SAID_MS = 60_000
@@ -120,10 +118,8 @@ export class Turn {
   /** Of these, the ones that shall answer now: with an error, or (null) as out of time. */
   readonly #waking = new Map<Session, string | null>()
 
-  /** Newest LSN of a record about a key, by the key's hash; about stock; about anything. Only in strict turns. */
-  readonly #dirty = new Float64Array(DIRTY_PLACES)
-  #dirtyStock: Lsn = NONE
-  #dirtyAny: Lsn = NONE
+  /** What strict turns wait for. */
+  readonly #dirty = new Dirty()
 
   constructor({ engine, log, call, dispatcher, stats, env }: TurnParts) {
     this.#engine = engine
@@ -158,7 +154,8 @@ export class Turn {
     if (session.parked === null && !session.isReady && !session.isReadingPaused) this.#work(session)
     parser.keep(this.#engine.now)
     const pending = parser.pendingBytes
-    if (pending > this.inputBytesMax || (!parser.authenticated && session.inputBytes > UNAUTHENTICATED_QUERY_BYTES_MAX)) this.#tooMuch(session)
+    if (pending > this.inputBytesMax || (!parser.authenticated && session.inputBytes > UNAUTHENTICATED_QUERY_BYTES_MAX))
+      this.#tooMuch(session)
     else if (pending > INPUT_PAUSE_BYTES && (session.isReady || session.parked !== null)) pauseReading(session)
   }
 
@@ -309,11 +306,12 @@ export class Turn {
       engine.now = now
       return
     }
-    const before = engine.journal.total
+    const { journal } = engine
+    const from = journal.length
     engine.advance(now)
-    if (engine.journal.total !== before) {
-      this.#dirtyStock = this.lsn
-      this.#dirtyAny = this.lsn
+    if (this.isStrict && journal.length !== from) {
+      this.#dirty.wrote(journal.buffer, from, journal.length, this.lsn)
+      this.#dirty.stock = this.lsn
     }
   }
 
@@ -368,7 +366,7 @@ export class Turn {
       call.request = request
       reply.protocol = session.protocol
       const from = reply.length
-      const records = journal.total
+      const recordsFrom = journal.length
       const ran = dispatcher.run(session)
       if (ran !== ANSWERED) {
         if (ran === POSTPONED) this.#postpone(session, request)
@@ -379,10 +377,10 @@ export class Turn {
         if (ran === POSTPONED || session.isClosing) break
       }
       commands++
-      const wrote = journal.total !== records
+      const wrote = journal.length !== recordsFrom
       if (wrote) session.lastLsn = this.lsn
       if (session.replyMode !== 'on') silence(session, reply, from)
-      if (wrote || this.isStrict) this.#mark(session, run, from, wrote)
+      if (wrote || this.isStrict) this.#mark(session, run, from, recordsFrom)
       if (session.isReady || session.isClosing || session.parked !== null) break
     }
     session.commands += commands
@@ -413,7 +411,11 @@ export class Turn {
 
   #tooMuch(session: Session): void {
     this.#stats.queryLimitClosed++
-    this.#env.say('warning', 'closed a client whose request is too large', { id: session.id, addr: session.addr, bytes: session.parser.pendingBytes })
+    this.#env.say('warning', 'closed a client whose request is too large', {
+      id: session.id,
+      addr: session.addr,
+      bytes: session.parser.pendingBytes,
+    })
     session.isClosing = true
     session.transport.destroy()
   }
@@ -448,14 +450,14 @@ export class Turn {
   #again(session: Session, request: Request): void {
     const run = this.#open(session)
     const from = this.#reply.length
-    const records = this.#engine.journal.total
+    const recordsFrom = this.#engine.journal.length
     this.#call.request = request
     if (this.#dispatcher.run(session) === POSTPONED) return this.#postpone(session, request)
     session.commands++
     this.#stats.commandsProcessed++
-    const wrote = this.#engine.journal.total !== records
+    const wrote = this.#engine.journal.length !== recordsFrom
     if (wrote) session.lastLsn = this.lsn
-    if (wrote || this.isStrict) this.#mark(session, run, from, wrote)
+    if (wrote || this.isStrict) this.#mark(session, run, from, recordsFrom)
   }
 
   /** The run of this session that replies are now written to. */
@@ -479,8 +481,8 @@ export class Turn {
   }
 
   /** The reply that starts at `from` depends on the log: on its own records, or (strict) on what it may have seen. */
-  #mark(session: Session, run: Run, from: number, wrote: boolean): void {
-    const need = this.isStrict ? this.#strictNeed(wrote) : session.lastLsn
+  #mark(session: Session, run: Run, from: number, recordsFrom: number): void {
+    const need = this.isStrict ? this.#strictNeed(recordsFrom) : session.lastLsn
     if (need <= this.log.acked) return
     if (need > run.need) run.need = need
     const to = this.#reply.length
@@ -495,32 +497,30 @@ export class Turn {
     run.marksTo = this.#markCount
   }
 
-  /** Remembers what the command wrote; @returns the newest LSN among the records that it wrote or that its keys depend on. */
-  #strictNeed(wrote: boolean): Lsn {
+  /** Remembers what the command wrote, its records from `recordsFrom` on; @returns the newest LSN among those and what its reply may show. */
+  #strictNeed(recordsFrom: number): Lsn {
     const { request, spec } = this.#call
     const bits = this.#dispatcher.bits
     if (bits === 0 || spec === null) return NONE
-    const now = this.lsn
-    let need = wrote ? now : NONE
-    if ((bits & STOCK) !== 0) {
-      if (wrote) this.#dirtyStock = now
-      else need = this.#dirtyStock
-    }
-    if ((bits & READS_ALL) !== 0) need = this.#dirtyAny
+    const { journal } = this.#engine
+    const dirty = this.#dirty
     const { first, last, step } = spec.keys
-    if (first > 0) {
-      const stop = last < 0 ? request.argc + last : Math.min(last, request.argc - 1)
-      for (let i = first; i <= stop; i += step) {
-        const place = hashBytes(request.bytes, request.start[i], request.end[i], 0) & (DIRTY_PLACES - 1)
-        if (wrote) this.#dirty[place] = now
-        else if (this.#dirty[place] > need) need = this.#dirty[place] as Lsn
-      }
-    } else if (wrote && (bits & STOCK) === 0) {
-      // FLUSHALL, SWAPDB: every key is another one now.
-      this.#dirty.fill(now)
-      this.#dirtyStock = now
+    if (journal.length !== recordsFrom) {
+      const now = this.lsn
+      dirty.wrote(journal.buffer, recordsFrom, journal.length, now)
+      if ((bits & STOCK) !== 0) dirty.stock = now
+      else if (first === 0) dirty.wroteAll(now)
+      return now
     }
-    if (wrote) this.#dirtyAny = now
+    if ((bits & READS_ALL) !== 0) return dirty.any
+    // A refusal may rest on any order or SKU; a question says what it is about.
+    let need = (bits & STOCK) !== 0 && (bits & WRITE) !== 0 ? dirty.stock : NONE
+    if (first === 0) return need
+    const stop = last < 0 ? request.argc + last : Math.min(last, request.argc - 1)
+    for (let i = first; i <= stop; i += step) {
+      const newest = dirty.newestOf(request.bytes, request.start[i], request.end[i])
+      if (newest > need) need = newest
+    }
     return need
   }
 
