@@ -21,7 +21,7 @@ it('sells 1,000 units by 100,000 attempts exactly once each, kill -9 in the midd
   let attempt = 0
   let dead = false
 
-  /** Attempts `upTo` in pipelines of 100; every buyer tries several times with the same order id, as impatient people do. */
+  /** Attempts `upTo` in pipelines of 10; every buyer tries several times with the same order id, as impatient people do. */
   const rush = async (port: number, upTo: number, killAfter: number, kill: () => Promise<void>): Promise<void> => {
     const clients = await Promise.all(
       Array.from({ length: 8 }, async () => {
@@ -36,7 +36,7 @@ it('sells 1,000 units by 100,000 attempts exactly once each, kill -9 in the midd
         while (attempt < upTo && !dead) {
           const pipeline = client.pipeline()
           const ids: string[] = []
-          for (let i = 0; i < 100 && attempt < upTo; i++) {
+          for (let i = 0; i < 10 && attempt < upTo; i++) {
             const id = `{buyer${attempt++ % BUYERS}}towel`
             ids.push(id)
             pipeline.call('STOCK.RESERVE', id, 'ITEMS', SKU, '1')

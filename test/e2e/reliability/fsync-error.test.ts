@@ -15,8 +15,8 @@ import { Load, SKU, TOTAL, countOf, lawHolds, lost, noneAcked } from './load.ts'
 
 const SEED = Number(process.env.STOCKD_SEED ?? Date.now() % 1_000_000)
 
-/** Makes the `when`-th fsync or fdatasync of a process from now on fail with EIO. Ends when the process does. */
-async function injectFsyncError(server: Server, when: number): Promise<{ trace: () => string }> {
+/** Makes the `when`-th fsync or fdatasync of each thread of a process fail with EIO, until `detach`. */
+async function injectFsyncError(server: Server, when: number): Promise<{ trace: () => string; detach: () => Promise<void> }> {
   const file = join(tempDir(), 'strace')
   const calls = 'fsync,fdatasync'
   const tracer = spawn(
@@ -28,7 +28,14 @@ async function injectFsyncError(server: Server, when: number): Promise<{ trace: 
   tracer.stderr.on('data', (chunk: Buffer) => (said += chunk.toString()))
   // Attached is what /proc says, not what was printed.
   await eventually(`strace to attach (${said})`, () => /TracerPid:\t[1-9]/.test(readFileSync(`/proc/${server.pid}/status`, 'utf8')))
-  return { trace: () => readFileSync(file, 'utf8') }
+  const ended = new Promise<void>((resolve) => tracer.once('exit', () => resolve()))
+  return {
+    trace: () => readFileSync(file, 'utf8'),
+    detach: () => {
+      tracer.kill('SIGINT')
+      return ended
+    },
+  }
 }
 
 describe.skipIf(!hasProgram('strace'))('one fsync error', () => {
@@ -41,7 +48,7 @@ describe.skipIf(!hasProgram('strace'))('one fsync error', () => {
       await using client = await node.connect()
       await client.call('STOCK.CREATE', SKU, TOTAL)
       const load = new Load('stockd', 'before', new Random(SEED), acked)
-      const { trace } = await injectFsyncError(node, 25)
+      const { trace, detach } = await injectFsyncError(node, 25)
       const loading = load.run(node.port, 4, () => {})
       await eventually('writes to be refused', () => (load.refused.get('MISCONF') ?? 0) > 20, 30_000)
       load.stop()
@@ -56,8 +63,9 @@ describe.skipIf(!hasProgram('strace'))('one fsync error', () => {
       ).toEqual([])
       // It still answers, and knows all that it acknowledged.
       expect(await client.call('PING')).toBe('PONG')
-      expect(await lost(client, acked)).toEqual([])
+      expect(await lost(client, acked, true)).toEqual([])
 
+      await detach()
       const askedAt = performance.now()
       expect(await client.call('STOCK.AOF', 'REOPEN')).toBe('OK')
       await eventually('writes to be accepted', async () => (await client.call('SET', 'reopened', '1')) === 'OK', 5_000)
@@ -79,7 +87,7 @@ describe.skipIf(!hasProgram('strace'))('one fsync error', () => {
     await client.call('STOCK.CREATE', SKU, TOTAL)
     const acked = noneAcked()
     const load = new Load('stockd', 'everysec', new Random(SEED), acked)
-    await injectFsyncError(node, 1)
+    const { detach } = await injectFsyncError(node, 1)
     const loading = load.run(node.port, 2, () => {})
     await eventually('writes to be refused', () => (load.refused.get('MISCONF') ?? 0) > 20, 30_000)
     load.stop()
@@ -87,6 +95,7 @@ describe.skipIf(!hasProgram('strace'))('one fsync error', () => {
     const refusal = await client.call('SET', 'refused', '1')
     expect((refusal as ErrorReply).text).toMatch(/^MISCONF AOF fsync failed \(EIO\) at LSN \d+\.\.\d+/)
     expect(await lost(client, acked)).toEqual([])
+    await detach()
     expect(await client.call('STOCK.AOF', 'REOPEN')).toBe('OK')
     await eventually('writes to be accepted', async () => (await client.call('SET', 'reopened', '1')) === 'OK', 5_000)
   })
