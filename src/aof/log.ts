@@ -100,6 +100,7 @@ interface Sync {
   readonly lsn: number
   readonly position: number
   readonly startedAt: number
+  isLate: boolean
 }
 
 interface Sealed {
@@ -125,6 +126,8 @@ export class Log {
   /** For INFO. */
   syncs = 0
   syncMsLast = 0
+  /** Syncs that stopped writes because they took too long. */
+  lateSyncs = 0
   rotations = 0
   readonly #disk: Disk
   readonly #lock: DiskLock
@@ -413,7 +416,7 @@ export class Log {
     const old = this.#retiring.find((s) => s.durableBytes < s.size)
     const segment = old ?? this.#current
     if (segment.durableBytes >= segment.size) return
-    const sync: Sync = { segment, size: segment.size, lsn: segment.last, position: this.#positionBehind(segment), startedAt: this.#now }
+    const sync: Sync = { segment, size: segment.size, lsn: segment.last, position: this.#positionBehind(segment), startedAt: this.#now, isLate: false }
     this.#sync = sync
     this.#lastSyncAt = this.#now
     segment.file.syncData((error) => this.#synced(sync, error))
@@ -616,15 +619,14 @@ export class Log {
 
   /** Prepares the next segment when half of this one is used, and switches when it is full; never waits for either. */
   #rotateIfDue(): void {
-    const half = this.options.segmentBytes / 2
-    const wanted = this.#rotationWanted.length > 0
-    if (!wanted && this.#current.size < half) return
+    const wanted = this.#rotationWanted.length > 0 && !this.#current.isEmpty && this.#retiring.length === 0
+    if (!wanted && this.#current.size < this.options.segmentBytes / 2) return
     if (this.#state.phase !== 'open' || this.#moving || this.#closed !== null) return
     if (this.#prepared === null) {
       this.#prepare()
       return
     }
-    const due = this.#current.size >= this.options.segmentBytes || (wanted && !this.#current.isEmpty && this.#retiring.length === 0)
+    const due = wanted || this.#current.size >= this.options.segmentBytes
     // The digest is that of the state after the last record: only while nothing waits to be written is that the end of the file.
     if (!due || this.#tail.pendingRecords > 0) return
     const old = this.#current
@@ -821,6 +823,8 @@ export class Log {
     const state = this.#state
     if (state.phase !== 'open') return state.refusal
     if (this.options.policy === 'everysec' && this.#sync !== null && this.#now - this.#sync.startedAt > SYNC_LATE_MS) {
+      if (!this.#sync.isLate) this.lateSyncs++
+      this.#sync.isLate = true
       return 'MISCONF AOF fsync takes longer than 2 s; command not executed'
     }
     if (this.#freeBytes < this.options.minFreeBytes) {

@@ -97,7 +97,7 @@ function createLog(options: OpenLogOptions, lock: DiskLock): Log {
 }
 
 function resume(options: OpenLogOptions, lock: DiskLock, found: Inspection): Log {
-  const { disk, directory, events } = options
+  const { disk, directory } = options
   const nodeId = found.identity.nodeId
   // The names that were found may be in memory only: the last process may have died between a rename and its sync.
   disk.syncDirectoryNow(directory)
@@ -125,17 +125,22 @@ function resume(options: OpenLogOptions, lock: DiskLock, found: Inspection): Log
     manifest = rewritten.manifest
     chain = rewritten.chain
   }
-  for (const file of unlistedFiles(disk, directory, manifest)) {
-    const path = `${directory}/${LOG_DIRECTORY}/${file.name}`
-    if (file.action === 'delete') disk.unlink(path)
-    else {
-      const to = moveToQuarantine(disk, directory, file.name, options.now)
-      events.onNote('warn', `${file.name} is not in the manifest but has records: it was moved to ${to}`)
-    }
-  }
+  clearAway(options, found.manifest, manifest)
   nextSeq = Math.max(nextSeq, newestSeq(disk, directory, manifest) + 1)
   const start = { disk, directory, lock, nodeId, manifest, current, prepared, nextSeq, last: found.last, durable: found.last, chain }
-  return new Log({ ...start, time: Math.max(found.time, options.now), epoch: Math.max(1, found.epoch), incarnation: found.incarnation + 1 }, options.log, events)
+  return new Log({ ...start, time: Math.max(found.time, options.now), epoch: Math.max(1, found.epoch), incarnation: found.incarnation + 1 }, options.log, options.events)
+}
+
+/** Files that the manifest, now durable, does not name any more, or never did. */
+function clearAway({ disk, directory, events, now }: OpenLogOptions, before: Manifest, after: Manifest): void {
+  const listed = new Set(after.entries.map((e) => e.name))
+  const unlink = (name: string): void => disk.unlink(`${directory}/${LOG_DIRECTORY}/${name}`)
+  for (const file of unlistedFiles(disk, directory, before)) {
+    if (listed.has(file.name)) continue
+    if (file.action === 'delete') unlink(file.name)
+    else events.onNote('warn', `${file.name} is not in the manifest but has records: it was moved to ${moveToQuarantine(disk, directory, file.name, now)}`)
+  }
+  for (const { name } of before.entries) if (!listed.has(name)) unlink(name)
 }
 
 /**
