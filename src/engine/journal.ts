@@ -26,6 +26,26 @@ function encodedWord(word: string): Buffer {
   return bytes
 }
 
+/** The beginning of a record: its number of arguments and its name, as bytes. */
+export function encodedHead(argc: number, name: string): Buffer {
+  return Buffer.from(`*${argc}\r\n$${name.length}\r\n${name}\r\n`, 'latin1')
+}
+
+/** Writes bytes[start..end) as a bulk string at `at`; @returns the position behind it. The buffer has room. */
+function writeBulk(buffer: Uint8Array, at: number, bytes: Uint8Array, start: number, end: number): number {
+  const n = end - start
+  buffer[at++] = 36
+  if (n < 10) buffer[at++] = 48 + n
+  else at = writeInteger(buffer, at, n)
+  buffer[at++] = CR
+  buffer[at++] = LF
+  copyBytes(bytes, start, end, buffer, at)
+  at += n
+  buffer[at] = CR
+  buffer[at + 1] = LF
+  return at + 2
+}
+
 export class Journal {
   buffer: Buffer = Buffer.allocUnsafeSlow(256 * 1024)
   /** The records written since the last drain are buffer[0..length). */
@@ -74,6 +94,22 @@ export class Journal {
     buffer[at] = CR
     buffer[at + 1] = LF
     this.length = at + 2
+  }
+
+  /**
+   * A whole record of three arguments, the most frequent one there is (SET key value), in one go.
+   * @param head its beginning, encoded: see `encodedHead`.
+   */
+  pair(head: Uint8Array, a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number, bEnd: number): void {
+    const headLength = head.length
+    this.#ensure(headLength + aEnd - aStart + bEnd - bStart + 48)
+    const buffer = this.buffer
+    let at = this.length
+    for (let i = 0; i < headLength; i++) buffer[at++] = head[i]
+    at = writeBulk(buffer, at, a, aStart, aEnd)
+    this.length = writeBulk(buffer, at, b, bStart, bEnd)
+    this.records++
+    this.total++
   }
 
   /** One argument: a safe integer's digits. */

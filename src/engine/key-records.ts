@@ -15,10 +15,13 @@ import type { Keyspace } from '../keyspace/keyspace.ts'
 import { ENCODING_NATURAL, KIND_STRING } from '../keyspace/row.ts'
 import type { Request } from '../resp/request.ts'
 import type { Call } from './call.ts'
-import type { Journal } from './journal.ts'
+import { type Journal, encodedHead } from './journal.ts'
 
 /** Rows that one piece of a snapshot covers: a few hundred microseconds. */
 const ROWS_PER_PIECE = 1000
+
+/** `SET key value`: nearly every record is one. */
+const SET_HEAD = encodedHead(3, 'SET')
 
 /** Starts a record of `argc` arguments about the database that the client has selected. */
 export function beginKeyRecord(call: Call, argc: number, name: string): Journal {
@@ -39,11 +42,16 @@ export function recordArguments(call: Call, name: string, first: number, last: n
 /** `SET key value [KEEPTTL | PXAT ms]`: the value is bytes[start..end). */
 export function recordSet(call: Call, key: number, bytes: Uint8Array, start: number, end: number, expiry: Instant | 'keep' | 'none'): void {
   const { request } = call
-  const journal = beginKeyRecord(call, expiry === 'none' ? 3 : expiry === 'keep' ? 4 : 5, 'SET')
+  if (expiry === 'none') {
+    const { journal } = call.engine
+    journal.select(call.client.database)
+    return journal.pair(SET_HEAD, request.bytes, request.start[key], request.end[key], bytes, start, end)
+  }
+  const journal = beginKeyRecord(call, expiry === 'keep' ? 4 : 5, 'SET')
   journal.bytes(request.bytes, request.start[key], request.end[key])
   journal.bytes(bytes, start, end)
   if (expiry === 'keep') journal.word('KEEPTTL')
-  else if (expiry !== 'none') {
+  else {
     journal.word('PXAT')
     writeInstant(journal, expiry)
   }

@@ -116,6 +116,12 @@ export class Keyspace {
     return bytes
   }
 
+  /** True when a database runs out of places for rows: commands that need memory should be refused, as over maxmemory. */
+  get isNearlyFull(): boolean {
+    for (const database of this.databases) if (database.arena.isNearlyFull) return true
+    return false
+  }
+
   /** Hash of all keys, values and instants: equal for equal contents, whatever their history or the seed. O(keyspace). */
   digest(): string {
     let a = 0

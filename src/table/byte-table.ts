@@ -18,12 +18,15 @@ const CAPACITY_BITS_MAX = 24
 /** Slots behind the last home of a shard, for runs that would wrap around. */
 const slack = (bits: number): number => Math.min(1 << bits, 64)
 
+/** [hash, ref] pairs for 2^bits homes; ref 0 is an empty slot. */
+const slotsFor = (bits: number): Int32Array => new Int32Array(((1 << bits) + slack(bits)) * 2)
+
 class Shard {
   bits = CAPACITY_BITS_MIN
   used = 0
-  /** [hash, ref] pairs; ref 0 is an empty slot. */
-  slots = new Int32Array(((1 << CAPACITY_BITS_MIN) + slack(CAPACITY_BITS_MIN)) * 2)
+  slots = slotsFor(CAPACITY_BITS_MIN)
 }
+const EMPTY_SHARD_BYTES = slotsFor(CAPACITY_BITS_MIN).byteLength
 
 export class ByteTable {
   readonly arena: Arena
@@ -32,6 +35,7 @@ export class ByteTable {
   readonly #keyLengthMask: number
   readonly #seed: number
   #size = 0
+  #indexBytes = SHARDS * EMPTY_SHARD_BYTES
 
   constructor(arena: Arena, layout: { readonly keyOffset: number; readonly keyLengthMask: number; readonly seed: number }) {
     this.arena = arena
@@ -47,9 +51,7 @@ export class ByteTable {
 
   /** Bytes of the index itself. */
   get indexBytes(): number {
-    let bytes = 0
-    for (const shard of this.#shards) bytes += shard.slots.byteLength
-    return bytes
+    return this.#indexBytes
   }
 
   hash(bytes: Uint8Array, start: number, end: number): number {
@@ -125,6 +127,7 @@ export class ByteTable {
   clear(): void {
     for (let i = 0; i < SHARDS; i++) this.#shards[i] = new Shard()
     this.#size = 0
+    this.#indexBytes = SHARDS * EMPTY_SHARD_BYTES
   }
 
   /**
@@ -201,15 +204,19 @@ export class ByteTable {
     do {
       assert(shard.bits < CAPACITY_BITS_MAX, 'a shard of a table is full')
       shard.bits++
-      shard.slots = new Int32Array(((1 << shard.bits) + slack(shard.bits)) * 2)
+      shard.slots = slotsFor(shard.bits)
     } while (!this.#refill(shard, old))
+    this.#indexBytes += shard.slots.byteLength - old.byteLength
   }
 
   #shrink(shard: Shard): void {
     const old = shard.slots
     shard.bits--
-    shard.slots = new Int32Array(((1 << shard.bits) + slack(shard.bits)) * 2)
-    if (this.#refill(shard, old)) return
+    shard.slots = slotsFor(shard.bits)
+    if (this.#refill(shard, old)) {
+      this.#indexBytes += shard.slots.byteLength - old.byteLength
+      return
+    }
     // The last homes are so crowded that they do not fit: stay as large as before.
     shard.bits++
     shard.slots = old
