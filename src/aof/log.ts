@@ -92,6 +92,9 @@ type State =
   | { readonly phase: 'failed'; readonly code: string; readonly refusal: string }
   | { readonly phase: 'closing' | 'closed'; readonly refusal: string }
 
+/** How often history is looked through. */
+const HISTORY_SECONDS = 60
+
 const OPEN: State = { phase: 'open' }
 
 interface Sync {
@@ -789,8 +792,24 @@ export class Log {
     if (this.#state.phase === 'blocked') this.#probe()
     if (this.#state.phase !== 'open') return
     if (this.#retiring[0]?.sealAgain === true) this.#sealNext()
+    if (this.#second % HISTORY_SECONDS === 0) this.#trimHistory()
     if (this.#rotationWanted.length > 0 || this.#current.size >= this.options.segmentBytes / 2) this.#rotateIfDue()
     this.#noteDurable()
+  }
+
+  /** History that nobody reads any more goes. */
+  #trimHistory(): void {
+    const isUnread = (e: ManifestEntry): boolean => e.type === 'h' && (e.sealed?.last ?? 0) < (this.events.keepFrom?.() ?? Infinity)
+    if (!this.#manifest.current.entries.some(isUnread)) return
+    this.#manifest.change(
+      (manifest) => {
+        const entries = this.#listed(manifest)
+        for (const e of entries) if (isUnread(e)) this.#manifest.doom(e.name)
+        return { entries: entries.filter((e) => !isUnread(e)) }
+      },
+      // An error here is met again by whoever next needs the manifest.
+      () => {},
+    )
   }
 
   /** After a second without writes: says what is durable, so that the last batch is not the only evidence of itself. */
