@@ -15,7 +15,7 @@ const EXPIRED_PER_ADVANCE = 1000
 
 export interface KeyspaceOptions {
   readonly databases: number
-  /** Seed of the tables' hashes. */
+  /** The secret of the tables' hashes: any safe integer, all of its 53 bits count. */
   readonly seed: number
   readonly now?: number
 }
@@ -47,7 +47,7 @@ export class Keyspace {
     this.now = options.now ?? 0
     this.second = secondOf(this.now)
     this.#firstSecond = this.second
-    for (let i = 0; i < options.databases; i++) this.databases.push(new Database(this, mix(options.seed + i * 0x9e3779b9)))
+    for (let i = 0; i < options.databases; i++) this.databases.push(new Database(this, options.seed))
   }
 
   /** Time goes on. @returns how many keys were deleted; if that is not all that are due, `nextDeadline` is in the past. */
