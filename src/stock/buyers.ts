@@ -1,12 +1,13 @@
 // The buyers: their orders, newest first, and how many units of each SKU they use (for LIMIT). One row of bytes each.
 //
-//   word 0   name length      word 1   newest order       word 2   open (RESERVED) orders
-//   word 3   SKU number + 1   word 4   units of it that are in use (below 2^31)              the first use count, inside the row
-//   word 5   uses row         byte 24  the name
+//   word 0   name length (8 bits) | open (RESERVED) orders (24)      word 1   newest order
+//   word 2   SKU number + 1, 0: uses nothing, -1: several SKUs       word 3   units of that SKU, or the uses row
+//   byte 16  the name
 //
-//   uses row  word 0 capacity, word 1 count, then (SKU number, units low, units high) sorted by SKU number: further use counts
+//   uses row  word 0 capacity, word 1 count, then (SKU number, units low, units high) sorted by SKU number
 //
-// Use counts outlive the orders: they are kept until their SKU is dropped. What is left of a dropped SKU is swept in slices.
+// Most buyers have one order of one SKU: their use count lies in the row. Use counts outlive the orders: they are kept until their SKU is
+// dropped; what is left of a dropped SKU is swept in slices.
 
 import { assert } from '../base/assert.ts'
 import { Arena, GRANULE_MASK, SEGMENT_SHIFT } from '../table/arena.ts'
@@ -14,12 +15,18 @@ import { ByteTable } from '../table/byte-table.ts'
 import type { OrderRows } from './order-rows.ts'
 import type { Sku } from './sku.ts'
 
-const NAME_OFFSET = 24
+const NAME_OFFSET = 16
+const NAME_LENGTH_MASK = 0xff
+const OPEN_SHIFT = 8
+const OPEN_MAX = 0xff_ffff
+const NEWEST = 1
+const USED_SKU = 2
+const USED_UNITS = 3
+const NO_USE = 0
+const SEVERAL = -1
 const INLINE_UNITS_MAX = 0x7fff_ffff
 const HIGH = 0x1_0000_0000
 const CAPACITY_AT_FIRST = 2
-const NEWEST = 1
-const OPEN = 2
 /** Links in the order's row. */
 const OLDER = 3
 const NEWER = 4
@@ -34,30 +41,39 @@ export class Buyers {
   readonly #skus: readonly (Sku | null)[]
 
   constructor(dependencies: { readonly seed: number; readonly orders: OrderRows; readonly skus: readonly (Sku | null)[] }) {
-    this.table = new ByteTable(this.arena, { keyOffset: NAME_OFFSET, keyLengthMask: 0xff, seed: dependencies.seed })
+    this.table = new ByteTable(this.arena, { keyOffset: NAME_OFFSET, keyLengthMask: NAME_LENGTH_MASK, seed: dependencies.seed })
     this.#orders = dependencies.orders
     this.#skus = dependencies.skus
   }
 
-  /** The buyer's row, or 0. */
-  find(name: Uint8Array, start: number, end: number): number {
-    return this.table.find(name, start, end, this.table.hash(name, start, end))
+  hash(name: Uint8Array, start: number, end: number): number {
+    return this.table.hash(name, start, end)
   }
 
-  findOrAdd(name: Uint8Array, start: number, end: number): number {
-    const hash = this.table.hash(name, start, end)
-    const known = this.table.find(name, start, end, hash)
-    if (known !== 0) return known
+  /** The buyer's row, or 0. */
+  find(name: Uint8Array, start: number, end: number, hash: number): number {
+    return this.table.find(name, start, end, hash)
+  }
+
+  /** A row for a buyer who has none. */
+  add(name: Uint8Array, start: number, end: number, hash: number): number {
     const row = this.arena.alloc(NAME_OFFSET + end - start)
     const words = this.arena.words[row >>> SEGMENT_SHIFT]
     const w = (row & GRANULE_MASK) << 1
     words[w] = end - start
-    for (let i = 1; i < NAME_OFFSET >> 2; i++) words[w + i] = 0
+    words[w + NEWEST] = 0
+    words[w + USED_SKU] = NO_USE
+    words[w + USED_UNITS] = 0
     const bytes = this.arena.bytes[row >>> SEGMENT_SHIFT]
     let p = ((row & GRANULE_MASK) << 3) + NAME_OFFSET
     for (let i = start; i < end; i++) bytes[p++] = name[i]
     this.table.insert(row, hash)
     return row
+  }
+
+  findOrAdd(name: Uint8Array, start: number, end: number): number {
+    const hash = this.hash(name, start, end)
+    return this.find(name, start, end, hash) || this.add(name, start, end, hash)
   }
 
   clear(): void {
@@ -70,11 +86,13 @@ export class Buyers {
   }
 
   openOrders(buyer: number): number {
-    return this.#word(buyer, OPEN)
+    return this.#word(buyer, 0) >>> OPEN_SHIFT
   }
 
   countOpen(buyer: number, change: 1 | -1): void {
-    this.#setWord(buyer, OPEN, this.#word(buyer, OPEN) + change)
+    const open = this.openOrders(buyer) + change
+    assert(open >= 0 && open <= OPEN_MAX, 'open orders of a buyer')
+    this.#setWord(buyer, 0, (this.#word(buyer, 0) & NAME_LENGTH_MASK) | (open << OPEN_SHIFT))
   }
 
   older(order: number): number {
@@ -121,87 +139,58 @@ export class Buyers {
 
   /** Units of the SKU that this buyer's RESERVED and CONFIRMED orders hold. */
   used(buyer: number, skuNumber: number): number {
-    const words = this.arena.words[buyer >>> SEGMENT_SHIFT]
-    const w = (buyer & GRANULE_MASK) << 1
-    if (words[w + 3] === skuNumber + 1) return words[w + 4]
-    const uses = words[w + 5]
-    if (uses === 0) return 0
+    const usedSku = this.#word(buyer, USED_SKU)
+    if (usedSku === skuNumber + 1) return this.#word(buyer, USED_UNITS)
+    if (usedSku !== SEVERAL) return 0
+    const uses = this.#word(buyer, USED_UNITS)
     const at = this.#place(uses, skuNumber)
-    return at < this.#word(uses, 1) && this.#word(uses, 2 + at * 3) === skuNumber ? this.#units(uses, at) : 0
+    return this.#isAt(uses, at, skuNumber) ? this.#units(uses, at) : 0
   }
 
   /** Changes a use count. A count that falls to 0 is forgotten. */
   use(buyer: number, sku: Sku, change: number): void {
-    const words = this.arena.words[buyer >>> SEGMENT_SHIFT]
-    const w = (buyer & GRANULE_MASK) << 1
-    const key = sku.number + 1
-    if (words[w + 3] === key) {
-      const units = words[w + 4] + change
-      assert(units >= 0, 'a buyer uses fewer than no units')
-      if (units > INLINE_UNITS_MAX) {
-        words[w + 3] = 0
-        this.#setUse(buyer, sku.number, units)
-      } else if (units === 0) {
-        words[w + 3] = 0
-        sku.useCounts--
-      } else words[w + 4] = units
-      return
-    }
-    const used = words[w + 5] === 0 ? 0 : this.used(buyer, sku.number)
-    if (used === 0 && words[w + 3] === 0 && change > 0 && change <= INLINE_UNITS_MAX) {
-      sku.useCounts++
-      words[w + 3] = key
-      words[w + 4] = change
-      return
-    }
-    assert(used + change >= 0, 'a buyer uses fewer than no units')
-    if (used === 0) sku.useCounts++
-    if (used + change === 0) sku.useCounts--
-    this.#setUse(buyer, sku.number, used + change)
+    const before = this.used(buyer, sku.number)
+    const units = before + change
+    assert(units >= 0, 'a buyer uses fewer than no units')
+    if (before === 0 && units > 0) sku.useCounts++
+    else if (before > 0 && units === 0) sku.useCounts--
+    this.#setUse(buyer, sku.number, units)
   }
 
   /** Visits the use counts of SKUs that are not dropped. */
   forEachUse(buyer: number, visit: (sku: Sku, units: number) => void): void {
-    const inline = this.#word(buyer, 3)
-    if (inline !== 0) this.#visitUse(inline - 1, this.#word(buyer, 4), visit)
-    const uses = this.#word(buyer, 5)
-    if (uses === 0) return
+    const usedSku = this.#word(buyer, USED_SKU)
+    if (usedSku === NO_USE) return
+    if (usedSku !== SEVERAL) return this.#visitUse(usedSku - 1, this.#word(buyer, USED_UNITS), visit)
+    const uses = this.#word(buyer, USED_UNITS)
     for (let i = 0; i < this.#word(uses, 1); i++) this.#visitUse(this.#word(uses, 2 + i * 3), this.#units(uses, i), visit)
   }
 
   /** Forgets the use counts of dropped SKUs, and the buyer if nothing is left of him. `freed` hears which SKUs lost a count. */
   sweep(buyer: number, freed: (sku: Sku) => void): void {
-    const inline = this.#word(buyer, 3)
-    if (inline !== 0) {
-      const sku = this.#skus[inline - 1] as Sku
-      if (sku.isDropped) {
-        this.#setWord(buyer, 3, 0)
-        sku.useCounts--
-        freed(sku)
-      }
-    }
-    const uses = this.#word(buyer, 5)
-    if (uses !== 0) {
-      for (let i = this.#word(uses, 1) - 1; i >= 0; i--) {
-        const sku = this.#skus[this.#word(uses, 2 + i * 3)] as Sku
-        if (!sku.isDropped) continue
-        this.#setUse(buyer, sku.number, 0)
-        sku.useCounts--
-        freed(sku)
-      }
+    const numbers: number[] = []
+    const usedSku = this.#word(buyer, USED_SKU)
+    if (usedSku === SEVERAL) {
+      const uses = this.#word(buyer, USED_UNITS)
+      for (let i = 0; i < this.#word(uses, 1); i++) numbers.push(this.#word(uses, 2 + i * 3))
+    } else if (usedSku !== NO_USE) numbers.push(usedSku - 1)
+    for (const number of numbers) {
+      const sku = this.#skus[number] as Sku
+      if (!sku.isDropped) continue
+      this.#setUse(buyer, number, 0)
+      sku.useCounts--
+      freed(sku)
     }
     this.forgetIfIdle(buyer)
   }
 
   /** A buyer without orders and use counts is not remembered. */
   forgetIfIdle(buyer: number): void {
-    const words = this.arena.words[buyer >>> SEGMENT_SHIFT]
-    const w = (buyer & GRANULE_MASK) << 1
-    if (words[w + NEWEST] !== 0 || words[w + 3] !== 0 || words[w + 5] !== 0) return
-    const length = words[w] & 0xff
+    if (this.#word(buyer, NEWEST) !== 0 || this.#word(buyer, USED_SKU) !== NO_USE) return
     const start = this.nameStart(buyer)
-    this.table.remove(buyer, this.table.hash(this.bytes(buyer), start, start + length))
-    this.arena.free(buyer, NAME_OFFSET + length)
+    const end = this.nameEnd(buyer)
+    this.table.remove(buyer, this.hash(this.bytes(buyer), start, end))
+    this.arena.free(buyer, NAME_OFFSET + end - start)
   }
 
   bytes(buyer: number): Uint8Array {
@@ -213,7 +202,7 @@ export class Buyers {
   }
 
   nameEnd(buyer: number): number {
-    return this.nameStart(buyer) + (this.#word(buyer, 0) & 0xff)
+    return this.nameStart(buyer) + (this.#word(buyer, 0) & NAME_LENGTH_MASK)
   }
 
   #visitUse(skuNumber: number, units: number, visit: (sku: Sku, units: number) => void): void {
@@ -221,37 +210,47 @@ export class Buyers {
     if (!sku.isDropped) visit(sku, units)
   }
 
-  /** Sets a count in the uses row; 0 takes it out. */
+  /** Sets a use count; 0 takes it out. */
   #setUse(buyer: number, skuNumber: number, units: number): void {
-    let uses = this.#word(buyer, 5)
-    if (uses === 0) {
-      if (units === 0) return
-      uses = this.arena.alloc(usesBytes(CAPACITY_AT_FIRST))
-      this.#setWord(uses, 0, CAPACITY_AT_FIRST)
-      this.#setWord(uses, 1, 0)
-      this.#setWord(buyer, 5, uses)
-    }
-    const count = this.#word(uses, 1)
-    const at = this.#place(uses, skuNumber)
-    const isThere = at < count && this.#word(uses, 2 + at * 3) === skuNumber
-    if (units === 0) {
-      if (!isThere) return
-      this.#shift(uses, at + 1, count, -1)
-      this.#setWord(uses, 1, count - 1)
-      if (count === 1) {
-        this.#setWord(buyer, 5, 0)
-        this.arena.free(uses, usesBytes(this.#word(uses, 0)))
-      }
+    const usedSku = this.#word(buyer, USED_SKU)
+    if (usedSku !== SEVERAL && (usedSku === skuNumber + 1 || usedSku === NO_USE) && units <= INLINE_UNITS_MAX) {
+      this.#setWord(buyer, USED_SKU, units === 0 ? NO_USE : skuNumber + 1)
+      this.#setWord(buyer, USED_UNITS, units)
       return
     }
-    if (!isThere) {
-      if (count === this.#word(uses, 0)) uses = this.#growUses(buyer, uses)
-      this.#shift(uses, at, count, 1)
-      this.#setWord(uses, 1, count + 1)
-      this.#setWord(uses, 2 + at * 3, skuNumber)
+    const uses = usedSku === SEVERAL ? this.#word(buyer, USED_UNITS) : this.#openUses(buyer)
+    const count = this.#word(uses, 1)
+    const at = this.#place(uses, skuNumber)
+    if (units === 0) {
+      if (!this.#isAt(uses, at, skuNumber)) return
+      this.#shift(uses, at + 1, count, -1)
+      this.#setWord(uses, 1, count - 1)
+      if (count > 1) return
+      this.#setWord(buyer, USED_SKU, NO_USE)
+      this.arena.free(uses, usesBytes(this.#word(uses, 0)))
+      return
     }
-    this.#setWord(uses, 3 + at * 3, units | 0)
-    this.#setWord(uses, 4 + at * 3, Math.floor(units / HIGH))
+    if (this.#isAt(uses, at, skuNumber)) return this.#setUnits(uses, at, units)
+    const roomy = count === this.#word(uses, 0) ? this.#growUses(buyer, uses) : uses
+    this.#shift(roomy, at, count, 1)
+    this.#setWord(roomy, 1, count + 1)
+    this.#setWord(roomy, 2 + at * 3, skuNumber)
+    this.#setUnits(roomy, at, units)
+  }
+
+  /** Moves the one use count, if there is one, into a uses row. */
+  #openUses(buyer: number): number {
+    const uses = this.arena.alloc(usesBytes(CAPACITY_AT_FIRST))
+    const usedSku = this.#word(buyer, USED_SKU)
+    this.#setWord(uses, 0, CAPACITY_AT_FIRST)
+    this.#setWord(uses, 1, usedSku === NO_USE ? 0 : 1)
+    if (usedSku !== NO_USE) {
+      this.#setWord(uses, 2, usedSku - 1)
+      this.#setUnits(uses, 0, this.#word(buyer, USED_UNITS))
+    }
+    this.#setWord(buyer, USED_SKU, SEVERAL)
+    this.#setWord(buyer, USED_UNITS, uses)
+    return uses
   }
 
   #growUses(buyer: number, uses: number): number {
@@ -259,7 +258,7 @@ export class Buyers {
     const next = this.arena.alloc(usesBytes(capacity * 2))
     for (let i = 1; i < 2 + capacity * 3; i++) this.#setWord(next, i, this.#word(uses, i))
     this.#setWord(next, 0, capacity * 2)
-    this.#setWord(buyer, 5, next)
+    this.#setWord(buyer, USED_UNITS, next)
     this.arena.free(uses, usesBytes(capacity))
     return next
   }
@@ -281,6 +280,15 @@ export class Buyers {
       else high = middle
     }
     return low
+  }
+
+  #isAt(uses: number, at: number, skuNumber: number): boolean {
+    return at < this.#word(uses, 1) && this.#word(uses, 2 + at * 3) === skuNumber
+  }
+
+  #setUnits(uses: number, i: number, units: number): void {
+    this.#setWord(uses, 3 + i * 3, units | 0)
+    this.#setWord(uses, 4 + i * 3, Math.floor(units / HIGH))
   }
 
   #units(uses: number, i: number): number {

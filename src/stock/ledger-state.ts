@@ -178,7 +178,7 @@ export class LedgerState {
     rows.setVersion(order, 1)
     rows.setCreated(order, request.at, ++this.sequence)
     rows.setTimes(order, request.deadline, request.at)
-    const buyer = request.buyer.isPresent ? buyers.findOrAdd(request.buyer.bytes, request.buyer.start, request.buyer.end) : 0
+    const buyer = this.#buyerFor(request)
     if (buyer !== 0) {
       buyers.link(buyer, order)
       if (!isPaid) buyers.countOpen(buyer, 1)
@@ -211,6 +211,14 @@ export class LedgerState {
     }
     rows.enter(order)
     return order
+  }
+
+  #buyerFor(request: OrderRequest): number {
+    const { buyers } = this
+    const { bytes, start, end, isPresent } = request.buyer
+    if (!isPresent) return 0
+    if (request.buyerRow === -1) return buyers.findOrAdd(bytes, start, end)
+    return request.buyerRow === 0 ? buyers.add(bytes, start, end, request.buyerHash) : request.buyerRow
   }
 
   /** Only the id is remembered, as RELEASED. */

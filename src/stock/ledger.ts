@@ -187,16 +187,20 @@ export class Ledger {
     return Status.OK
   }
 
-  /** LIMIT, by the buyer's use counts; also for items of an order that is revived late. */
+  /** LIMIT, by the buyer's use counts. */
   #refuseLimited(request: OrderRequest, count: number): Status {
     const { outcome, state } = this
-    let buyer = -1
     for (let i = 0; i < count; i++) {
       const sku = this.#skus[i]
       const { limit } = sku.terms
       if (limit === 0) continue
-      if (!request.buyer.isPresent) return outcome.set(Status.NO_BUYER, 0, NOTHING)
-      if (buyer === -1) buyer = state.buyers.find(request.buyer.bytes, request.buyer.start, request.buyer.end)
+      const { bytes, start, end, isPresent } = request.buyer
+      if (!isPresent) return outcome.set(Status.NO_BUYER, 0, NOTHING)
+      if (request.buyerRow === -1) {
+        request.buyerHash = state.buyers.hash(bytes, start, end)
+        request.buyerRow = state.buyers.find(bytes, start, end, request.buyerHash)
+      }
+      const buyer = request.buyerRow
       const used = buyer === 0 ? 0 : state.buyers.used(buyer, sku.number)
       if (used + request.quantity[i] <= limit) continue
       sku.refusedLimit++

@@ -58,6 +58,9 @@ export class OrderRequest {
 
   // What the ledger, or a record, adds to a RESERVE before the order is opened.
   hash = 0
+  /** The buyer's row and hash, if LIMIT made the ledger look for him; row -1: it did not. */
+  buyerRow = -1
+  buyerHash = 0
   at = 0
   /** 0: PAID, no hold. */
   deadline = 0
@@ -78,6 +81,7 @@ export class OrderRequest {
     this.isLate = false
     this.isNoRestock = false
     this.durationMs = 0
+    this.buyerRow = -1
     this.count = 0
   }
 

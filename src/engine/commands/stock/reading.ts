@@ -191,7 +191,7 @@ function orders(call: Call): void {
   const page = readPage(call, true)
   if (page === null) return
   const { rows, buyers } = engine.ledger.state
-  const buyer = buyers.find(request.bytes, request.start[1], request.end[1])
+  const buyer = buyers.find(request.bytes, request.start[1], request.end[1], buyers.hash(request.bytes, request.start[1], request.end[1]))
   let at = buyer === 0 ? 0 : buyers.newest(buyer)
   if (page.cursor !== BEGINNING) {
     // sequence:id of the last order looked at. Its list goes on behind it; if it is gone, behind the place where it was.
