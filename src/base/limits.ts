@@ -2,7 +2,6 @@
 
 const KIB = 1024
 const MIB = 1024 * KIB
-const GIB = 1024 * MIB
 
 // Requests (resp/parser.ts)
 
@@ -16,12 +15,8 @@ export const UNAUTHENTICATED_BULK_BYTES_MAX = 16_384
 export const UNAUTHENTICATED_QUERY_BYTES_MAX = 64 * KIB
 /** Bytes of an inline request, and of a `*n` or `$n` line: as Redis. */
 export const INLINE_BYTES_MAX = 64 * KIB
-/** Bytes of one argument (`proto-max-bulk-len`): as Redis. */
+/** Bytes of one argument (`proto-max-bulk-len`): as Redis. Positions in a request are 32-bit: a few of the largest must fit. */
 export const BULK_BYTES_MAX = 512 * MIB
-/** What `proto-max-bulk-len` may be set to at most: positions in a request are 32-bit, and a request has more than one argument. */
-export const BULK_BYTES_LIMIT = GIB
-/** Bytes of one unfinished request (`client-query-buffer-limit`): as Redis; less, and an argument of BULK_BYTES_MAX could not come in. */
-export const QUERY_BUFFER_BYTES_MAX = GIB
 
 // Strings (keyspace)
 

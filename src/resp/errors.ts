@@ -9,7 +9,6 @@ export const WRONG_TYPE = 'WRONGTYPE Operation against a key holding the wrong k
 export const SYNTAX = 'ERR syntax error'
 export const VALUE_NOT_AN_INTEGER = 'ERR value is not an integer or out of range'
 export const VALUE_NOT_A_FLOAT = 'ERR value is not a valid float'
-export const VALUE_OUT_OF_RANGE = 'ERR value is out of range'
 export const VALUE_NOT_POSITIVE = 'ERR value is out of range, must be positive'
 export const OFFSET_OUT_OF_RANGE = 'ERR offset is out of range'
 export const STRING_TOO_LONG = 'ERR string exceeds maximum allowed size (proto-max-bulk-len)'

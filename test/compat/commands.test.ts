@@ -65,7 +65,7 @@ const CONVERSATIONS: Readonly<Record<string, string>> = {
     set i 12 | object encoding i | setrange i 0 1 | object encoding i | incr i | object encoding i | set i 9223372036854775807 | object encoding i
     set i 01 | object encoding i | set i -5 | object encoding i | incrbyfloat i 1.5 | object encoding i | getset i 5 | object encoding i
     getex i ex 1000 | object encoding i | rename i j | object encoding j | object refcount j
-    set e abc | object encoding e | append e d | object encoding e | copy e e2 | object encoding e2 | object freq e | object idletime e | object refcount e
+    set e abc | object encoding e | append e d | object encoding e | copy e e2 | object encoding e2 | object freq e | object refcount e
     set r ${'a'.repeat(44)} | object encoding r | set r ${'a'.repeat(45)} | object encoding r | object refcount r | del j e e2 r`,
   'databases': `
     dbsize x | flushdb foo | flushall foo | flushall sync x | swapdb | swapdb 0 | swapdb a b | swapdb 0 b | swapdb 0 16 | swapdb -1 0 | swapdb 0 1 | swapdb 1 1
