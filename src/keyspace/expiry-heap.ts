@@ -115,35 +115,35 @@ export class ExpiryHeap {
     return this.#arena.words[ref >>> SEGMENT_SHIFT][((ref & GRANULE_MASK) << 1) + EXPIRY_SLOT]
   }
 
-  /** Puts an entry in the free place `slot`, or where it belongs above or below it. */
+  /**
+   * Puts an entry in the free place `slot`, or where it belongs above or below it. Instants beyond 2^53 are compared as rounded numbers:
+   * among those the order is of no matter.
+   */
   #settle(slot: number, high: number, low: number, ref: number): void {
+    const at = high * TWO_TO_32 + (low >>> 0)
     while (slot > 1) {
       const parent = (slot + 2) >>> 2
-      if (!this.#before(high, low, parent)) break
+      if (this.at(parent) <= at) break
       this.#copy(parent, slot)
       slot = parent
     }
-    for (;;) {
-      let least = 0
-      const last = Math.min(slot * 4 + 1, this.#size)
-      for (let child = slot * 4 - 2; child <= last; child++) {
-        if (least === 0 || this.#before(this.highAt(child), this.lowAt(child), least)) least = child
+    const size = this.#size
+    for (let child = slot * 4 - 2; child <= size; child = slot * 4 - 2) {
+      const last = Math.min(child + 3, size)
+      let least = child
+      let leastAt = this.at(child)
+      while (++child <= last) {
+        const childAt = this.at(child)
+        if (childAt < leastAt) {
+          least = child
+          leastAt = childAt
+        }
       }
-      if (least === 0 || !this.#after(high, low, least)) break
+      if (leastAt >= at) break
       this.#copy(least, slot)
       slot = least
     }
     this.#write(slot, high, low, ref)
-  }
-
-  #before(high: number, low: number, slot: number): boolean {
-    const h = this.highAt(slot)
-    return high < h || (high === h && low >>> 0 < this.lowAt(slot) >>> 0)
-  }
-
-  #after(high: number, low: number, slot: number): boolean {
-    const h = this.highAt(slot)
-    return high > h || (high === h && low >>> 0 > this.lowAt(slot) >>> 0)
   }
 
   #copy(from: number, to: number): void {
