@@ -12,7 +12,7 @@
 import { assert } from '../base/assert.ts'
 import { Arena, GRANULE_MASK, SEGMENT_SHIFT } from '../table/arena.ts'
 import { ByteTable } from '../table/byte-table.ts'
-import type { OrderRows } from './order-rows.ts'
+import { BUYER, NEWER, OLDER, type OrderRows } from './order-rows.ts'
 import type { Sku } from './sku.ts'
 
 const NAME_OFFSET = 16
@@ -27,10 +27,6 @@ const SEVERAL = -1
 const INLINE_UNITS_MAX = 0x7fff_ffff
 const HIGH = 0x1_0000_0000
 const CAPACITY_AT_FIRST = 2
-/** Links in the order's row. */
-const OLDER = 3
-const NEWER = 4
-const BUYER = 2
 
 const usesBytes = (capacity: number): number => 8 + capacity * 12
 

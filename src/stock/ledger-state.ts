@@ -14,14 +14,13 @@ import { Holds } from './holds.ts'
 import { OrderExtra, type Operation } from './order-extra.ts'
 import { OrderIds } from './order-ids.ts'
 import { ITEMS_MAX, type OrderRequest } from './order-request.ts'
-import { OrderRows, PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from './order-rows.ts'
+import { BUYER, OrderRows, PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from './order-rows.ts'
 import { RetentionList } from './retention.ts'
 import type { SkuNames } from './sku-names.ts'
 import { Sku, type SkuOrigin, type SkuTerms } from './sku.ts'
 import { SkuHeap } from './sku-heap.ts'
 import { OrderState } from './state.ts'
 
-const BUYER = 2
 /** Holds that end in the same millisecond after a restart: spreads a million of them over ten seconds. */
 const GRACED_PER_MILLISECOND = 100
 /** Buyers that one call sweeps, and how many table slots it looks at. */
@@ -173,7 +172,8 @@ export class LedgerState {
   openOrder(request: OrderRequest, skus: readonly Sku[]): number {
     const { rows, buyers } = this
     const { id, count, isPaid } = request
-    const order = rows.create(id.bytes, id.start, id.end, request.hash, count)
+    const isWide = OrderRows.isWide(skus[0].number, request.quantity[0])
+    const order = rows.create(id.bytes, id.start, id.end, request.hash, { items: count, isWide })
     rows.setState(order, isPaid ? OrderState.CONFIRMED : OrderState.RESERVED)
     rows.setVersion(order, 1)
     rows.setCreated(order, request.at, ++this.sequence)
@@ -225,7 +225,7 @@ export class LedgerState {
   openTombstone(request: OrderRequest, at: number, reason: Uint8Array | null): number {
     const { rows } = this
     const { id } = request
-    const order = rows.create(id.bytes, id.start, id.end, rows.table.hash(id.bytes, id.start, id.end), 0)
+    const order = rows.create(id.bytes, id.start, id.end, rows.table.hash(id.bytes, id.start, id.end), { items: 0, isWide: false })
     rows.setFlag(order, TOMBSTONE_FLAG)
     rows.setState(order, OrderState.RELEASED)
     rows.setVersion(order, 1)

@@ -11,7 +11,7 @@ import type { Adjustment, LedgerFacts } from './ledger-facts.ts'
 import { type LedgerIdentity, LedgerState } from './ledger-state.ts'
 import { OrderExtra, OperationKind, sameBytes, type Operation } from './order-extra.ts'
 import { ITEMS_MAX, ORDER_ID_BYTES_MAX, OrderRequest, type Slice } from './order-request.ts'
-import { PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from './order-rows.ts'
+import { AMENDED_VERSION_MAX, PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from './order-rows.ts'
 import { NO_KEY, type SkuNames } from './sku-names.ts'
 import { sameTerms, type Sku, type SkuOrigin, type SkuTerms } from './sku.ts'
 import {
@@ -437,6 +437,7 @@ export class Ledger {
     if (orderState !== OrderState.RESERVED) return outcome.set(orderState, rows.at(order), NOTHING)
     state.readUnits(order, extra)
     if (!this.#choose(order, request)) return outcome.set(Status.QUANTITY, 0, NOTHING)
+    if (rows.version(order) >= AMENDED_VERSION_MAX && request.count > 0) return outcome.set(Status.TOO_MANY_CHANGES, 0, NOTHING)
 
     const reason = request.reason.isPresent ? request.reason.copy() : null
     return outcome.set(Status.OK, now, this.#release(order, extra, { request, reason, now }) ? NOTHING : PARTIAL)
@@ -473,6 +474,7 @@ export class Ledger {
     const wanted = now + request.durationMs
     const deadline = Math.max(rows.deadline(order), Math.min(wanted, cap))
     if (deadline > rows.deadline(order)) {
+      if (rows.version(order) >= AMENDED_VERSION_MAX) return outcome.set(Status.TOO_MANY_CHANGES, 0, NOTHING)
       state.extend(order, deadline, now)
       this.#facts.orderExtended(order, now)
     }
@@ -497,6 +499,7 @@ export class Ledger {
     }
     state.readUnits(order, extra)
     if (!this.#choose(order, request)) return outcome.set(Status.QUANTITY, 0, NOTHING)
+    if (rows.version(order) >= AMENDED_VERSION_MAX && request.count > 0) return outcome.set(Status.TOO_MANY_CHANGES, 0, NOTHING)
 
     const { isNoRestock } = request
     const reason = request.reason.isPresent ? request.reason.copy() : null

@@ -8,9 +8,8 @@
 //   ORPHANS    u16 count; each u16 length, bytes
 
 import { GRANULE_MASK, SEGMENT_SHIFT } from '../table/arena.ts'
-import type { OrderRows } from './order-rows.ts'
+import { EXTRA, type OrderRows } from './order-rows.ts'
 
-const EXTRA = 13
 const REF = 1
 const REASON = 2
 const UPDATED = 4

@@ -1,10 +1,7 @@
 // Orders that wait for the end of their retention, in the order in which they began to wait: a doubly linked list through their rows.
 // There are two of them: CONFIRMED orders are kept for the return window, the other finished ones for the order retention.
 
-import type { OrderRows } from './order-rows.ts'
-
-const NEXT = 5
-const PREVIOUS = 6
+import { NEXT, type OrderRows, PREVIOUS } from './order-rows.ts'
 
 export class RetentionList {
   readonly #rows: OrderRows

@@ -35,6 +35,7 @@ export const Status = {
   TOO_MANY_REFS: 29,
   TOTAL_TOO_LARGE: 30,
   IN_USE: 31,
+  TOO_MANY_CHANGES: 32, // of one order
 } as const
 export type Status = (typeof Status)[keyof typeof Status]
 

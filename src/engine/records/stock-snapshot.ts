@@ -21,7 +21,7 @@ import type { Request } from '../../resp/request.ts'
 import type { LedgerState } from '../../stock/ledger-state.ts'
 import { OrderExtra } from '../../stock/order-extra.ts'
 import { OrderRequest } from '../../stock/order-request.ts'
-import { PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from '../../stock/order-rows.ts'
+import { OrderRows, PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from '../../stock/order-rows.ts'
 import type { Sku } from '../../stock/sku.ts'
 import { ORDER_STATES, OrderState } from '../../stock/state.ts'
 import { Journal } from '../journal.ts'
@@ -300,7 +300,8 @@ export class StockSnapshot {
     if (end - start === 0 || end - start > 128 || rows.find(bytes, start, end, hash) !== 0) throw this.#contradiction('it is there already')
     const orderState = ORDER_STATES.indexOf(record.latin1(2) as 'RESERVED')
     if (orderState < OrderState.RESERVED) throw this.#contradiction('no such state')
-    const order = rows.create(bytes, start, end, hash, items)
+    const isWide = items > 0 && OrderRows.isWide(this.#sku(10).number, this.#integer(12, 1))
+    const order = rows.create(bytes, start, end, hash, { items, isWide })
     rows.setState(order, orderState)
     rows.setFlag(order, this.#integer(3) & FLAGS)
     rows.setVersion(order, this.#integer(4, 1))

@@ -62,6 +62,7 @@ function errorOf(call: Call, status: Status): string {
     case Status.TOO_MANY_REFS: return 'ERR too many payments without effect for this order'
     case Status.TOTAL_TOO_LARGE: return `ERR the total would be above ${Number.MAX_SAFE_INTEGER}`
     case Status.IN_USE: return 'INUSE units are reserved; FORCE releases them'
+    case Status.TOO_MANY_CHANGES: return 'ERR the order has changed too often; it can only be finished'
     default: throw new Error(`status ${status} is no error`)
   }
 }
