@@ -84,10 +84,15 @@ export class FileDisk implements Disk {
 
   /** New directories are made durable, each in the one above it. */
   makeDirectory(directory: string): void {
-    const first = fs.mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE })
-    if (first === undefined) return
-    const top = path.dirname(path.resolve(first))
-    for (let at = path.resolve(directory); at !== top; at = path.dirname(at)) this.syncDirectoryNow(path.dirname(at))
+    // One by one: Node's recursive mkdir never returns where a parent exists but takes no children (/proc).
+    const missing: string[] = []
+    for (let at = path.resolve(directory); !fs.existsSync(at); at = path.dirname(at)) missing.push(at)
+    for (const made of missing.reverse()) {
+      fs.mkdirSync(made, { mode: DIRECTORY_MODE })
+      this.syncDirectoryNow(path.dirname(made))
+    }
+    // What exists may be a file.
+    if (!fs.statSync(directory).isDirectory()) throw Object.assign(new Error(`ENOTDIR: not a directory, '${directory}'`), { code: 'ENOTDIR' })
   }
 
   sizeOf(file: string): number {
