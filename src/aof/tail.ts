@@ -125,7 +125,9 @@ export class Tail {
     if (position > this.#oldest) this.#oldest = position
     // Everything in the current chunk is durable too: it is filled from its start again.
     if (position === this.position && this.pendingBytes === 0 && this.#chunk.starts.length > 0) {
-      this.#chunk.clear()
+      // One huge batch must not keep its memory for ever.
+      if (this.#chunk.buffer.length > CHUNK_BYTES) this.#chunk = this.#spare.pop() ?? new Chunk(CHUNK_BYTES)
+      else this.#chunk.clear()
       this.#bodyStart = HEAD_BYTES
       this.#bodyEnd = HEAD_BYTES
     }
