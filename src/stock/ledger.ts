@@ -342,9 +342,12 @@ export class Ledger {
     if (ref.isPresent && extra !== null && extra.hasOrphan(ref.bytes, ref.start, ref.end)) return outcome.set(Status.EXPIRED, expiredAt, ORPHANED)
     state.readUnits(order, extra)
     if (!this.#choose(order, request)) return outcome.set(Status.QUANTITY, 0, NOTHING)
+    // The first item in the order given is reported: that of the ITEMS, if there are any.
     const items = rows.itemCount(order)
+    const asked = request.count === 0 ? items : request.count
     const buyer = state.buyerOf(order)
-    for (let i = 0; i < items; i++) {
+    for (let k = 0; k < asked; k++) {
+      const i = request.count === 0 ? k : this.#itemOf(order, request, k)
       const sku = state.skuOf(order, i)
       const { limit } = sku.terms
       if (state.chosen[i] === 0 || sku.isDropped || limit === 0) continue
@@ -357,7 +360,8 @@ export class Ledger {
       return Status.LIMIT
     }
     let held = -1
-    for (let i = 0; i < items; i++) {
+    for (let k = 0; k < asked; k++) {
+      const i = request.count === 0 ? k : this.#itemOf(order, request, k)
       const quantity = state.chosen[i]
       const sku = state.skuOf(order, i)
       if (quantity === 0 || (!sku.isDropped && sku.sellable >= quantity)) continue
