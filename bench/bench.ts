@@ -29,7 +29,8 @@ const seconds = Number(flags.seconds ?? (flags.quick ? 0.2 : 1.5))
 const shared = { rounds, seconds, only: flags.only, redisTwice: flags['redis-twice'] }
 const print = (cells: readonly string[]): void => console.log(cells.filter((cell) => cell !== '').join('  '))
 
-console.log(machine())
+const where = machine()
+console.log(where)
 console.log(SPEED_HEAD.join('  '))
 let speed: SpeedResult[] = []
 let figures: Figure[] = []
@@ -47,7 +48,7 @@ try {
 }
 
 const tables = [
-  machine(),
+  where,
   ...(speed.length === 0 ? [] : [markdownTable(SPEED_HEAD, speed.map(speedLine))]),
   ...(figures.length === 0 ? [] : [markdownTable(FIGURE_HEAD, figures.map(figureLine))]),
 ].join('\n\n')

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import type { Figure } from './figures.ts'
 import { boundsText } from './goal.ts'
 import type { Verdict } from './goal.ts'
@@ -91,6 +91,8 @@ export function machine(): string {
     `${new Date().toISOString().slice(0, 10)}, commit ${commit()}`,
     `${cpus().length} cores (${cpus()[0].model.trim()}), ${memory}, Linux ${release()}`,
     `Node ${process.versions.node}, redis-server ${redisVersion}`,
+    // What others did on the machine before: at 0 the numbers are clean, above 1 only the ratios mean something.
+    `load average at the start ${loadavg()[0].toFixed(1)}`,
   ].join('; ')
 }
 
