@@ -1,8 +1,8 @@
-// Writes a base: the state after some record, as batches of records in canonical order, closed by a footer.
+// Writes a base: the state after some record, as batches of records, closed by a footer.
 //
 //   #V1 ... base=<g>     #B1 ... l=1 ... records ...     #B1 ...      #F n=<records> l=<lsn> digest= chain= t=
 //
-// The same state at the same record gives the same bytes: nothing in a base depends on when or by whom it was written. It is written under
+// The same records at the same place of the log give the same bytes: nothing in a base depends on when it was written. It is written under
 // a temporary name; it counts only when the manifest names it.
 
 import { writeFully, type Disk, type DiskFile } from './disk.ts'

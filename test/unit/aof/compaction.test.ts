@@ -119,7 +119,7 @@ describe('a base', () => {
     expect(afterCrash(rig, 'power').found).toEqual(['NOTE AB'])
   })
 
-  it('has the same bytes for the same state', () => {
+  it('has the same bytes for the same records', () => {
     const [one, two] = [sealedLog('a', 'b'), sealedLog('a', 'b')].map((rig) => rig.file(writeBase(rig, 'x', 'y').name))
     expect(one).toEqual(two)
     expect(one.toString()).toMatch(/^#V1 min=1 node=\S+ base=\d+ .*#B1 e=0\.0 l=1 n=2 d=0 .*#F n=2 l=2 digest=state chain=[0-9a-f]{8} t=\d+ p=[0-9a-f]{8} c=[0-9a-f]{8}\r\n$/s)
