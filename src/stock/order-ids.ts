@@ -10,6 +10,7 @@ const ALPHABET = Buffer.from('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 'latin1')
 const TIME_CHARACTERS = 10
 const NUMBER_CHARACTERS = 3
 const NUMBERS = 1 << 15
+const HALF = 1 << 25
 export const MADE_ID_BYTES = 17
 
 export class OrderIds {
@@ -31,7 +32,10 @@ export class OrderIds {
       this.time++
       this.number = 0
     }
-    let p = writeBase32(bytes, at, this.time, TIME_CHARACTERS)
+    // Two halves of 25 bits: int32 arithmetic is several times faster than dividing doubles.
+    const high = Math.floor(this.time / HALF)
+    let p = writeBase32(bytes, at, high, TIME_CHARACTERS / 2)
+    p = writeBase32(bytes, p, this.time - high * HALF, TIME_CHARACTERS / 2)
     p = writeBase32(bytes, p, this.number, NUMBER_CHARACTERS)
     return writeBase32(bytes, p, this.#tail, MADE_ID_BYTES - TIME_CHARACTERS - NUMBER_CHARACTERS)
   }
@@ -50,8 +54,8 @@ export class OrderIds {
 
 function writeBase32(bytes: Uint8Array, at: number, n: number, characters: number): number {
   for (let p = at + characters - 1; p >= at; p--) {
-    bytes[p] = ALPHABET[n % 32]
-    n = Math.floor(n / 32)
+    bytes[p] = ALPHABET[n & 31]
+    n >>>= 5
   }
   return at + characters
 }
