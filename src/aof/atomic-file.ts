@@ -1,6 +1,6 @@
 // A small file replaced as a whole: written beside, synced, renamed, and the directory synced. After a crash it is the old one or the new one.
 
-import { inOrder, writeFully, type Disk, type Done } from './disk.ts'
+import { inOrder, isDiskError, writeFully, type Disk, type Done } from './disk.ts'
 import { TEMPORARY } from './format/file-names.ts'
 
 function writeBeside(disk: Disk, directory: string, name: string, bytes: Uint8Array) {
@@ -32,7 +32,8 @@ export function replaceFile(disk: Disk, directory: string, name: string, bytes: 
   try {
     file = writeBeside(disk, directory, name, bytes)
   } catch (error) {
-    done(error as Error)
+    if (!isDiskError(error)) throw error
+    done(error)
     return
   }
   file.sync((error) => {

@@ -78,7 +78,15 @@ export class BaseWriter {
     this.#file.close()
     disk.rename(this.#temporary, `${this.#directory}/${this.#name}`)
     disk.syncDirectoryNow(this.#directory)
-    return { name: this.#name, seq, type: 'b', first: 1, bytes: this.#size, sealed: { last, crc: footer.crc, digest: digest === '' ? '-' : digest }, cut: null }
+    return {
+      name: this.#name,
+      seq,
+      type: 'b',
+      first: 1,
+      bytes: this.#size,
+      sealed: { last, crc: footer.crc, digest: digest === '' ? '-' : digest },
+      cut: null,
+    }
   }
 
   /** Something went wrong: what was written goes away. */

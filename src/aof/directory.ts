@@ -34,7 +34,10 @@ export function lockDirectory(disk: Disk, directory: string, holder: Holder, all
     disk.makeDirectory(directory)
     const network = NETWORK_FILE_SYSTEMS.get(disk.space(directory).type >>> 0)
     if (network !== undefined && !allowNetworkFileSystem) {
-      throw new StockdError('BAD_DIRECTORY', `${directory} is on a network file system (${network}): --allow-network-fs starts there anyway`)
+      throw new StockdError(
+        'BAD_DIRECTORY',
+        `${directory} is on a network file system (${network}): --allow-network-fs starts there anyway`,
+      )
     }
     if (disk.sizeOf(path) < 0) create(disk, path)
     const lock = disk.lock(path)

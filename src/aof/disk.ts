@@ -68,7 +68,12 @@ export interface Disk {
 /** The errno name of anything that was thrown. */
 export function errorCode(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code
-  return typeof code === 'string' ? code : 'EUNKNOWN'
+  return typeof code === 'string' ? code : 'unknown'
+}
+
+/** The disk said no. Anything else that is thrown is a bug, and not to be taken for that. */
+export function isDiskError(error: unknown): error is DiskError {
+  return /^E(?!RR_)[A-Z0-9]+$/.test(errorCode(error))
 }
 
 /** There is no room: the disk, a quota, or a limit of the file's size. */
@@ -115,7 +120,8 @@ export function inOrder(steps: readonly ((done: Done) => void)[], done: Done): v
     try {
       step(next)
     } catch (thrown) {
-      done(thrown as DiskError)
+      if (!isDiskError(thrown)) throw thrown
+      done(thrown)
     }
   }
   next(null)

@@ -92,7 +92,8 @@ export class FileDisk implements Disk {
       this.syncDirectoryNow(path.dirname(made))
     }
     // What exists may be a file.
-    if (!fs.statSync(directory).isDirectory()) throw Object.assign(new Error(`ENOTDIR: not a directory, '${directory}'`), { code: 'ENOTDIR' })
+    if (!fs.statSync(directory).isDirectory())
+      throw Object.assign(new Error(`ENOTDIR: not a directory, '${directory}'`), { code: 'ENOTDIR' })
   }
 
   sizeOf(file: string): number {
@@ -163,6 +164,9 @@ export class FileDisk implements Disk {
 
   #withoutLock(file: string): DiskLock {
     if (this.#options.unsafeNoLock === true) return { release: () => {} }
-    throw new StockdError('BAD_DIRECTORY', `cannot lock ${file}: no flock program (package util-linux); --unsafe-no-lock starts without a lock`)
+    throw new StockdError(
+      'BAD_DIRECTORY',
+      `cannot lock ${file}: no flock program (package util-linux); --unsafe-no-lock starts without a lock`,
+    )
   }
 }

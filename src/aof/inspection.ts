@@ -211,7 +211,8 @@ class Inspector {
     }
     const withData = segments.filter((s) => s.links > 0)
     const newest = withData.at(-1)
-    const clean = damage === null && newest?.lastLink === 'end' && withData.slice(0, -1).every((s) => s.seal !== null || s.entry.cut !== null)
+    const clean =
+      damage === null && newest?.lastLink === 'end' && withData.slice(0, -1).every((s) => s.seal !== null || s.entry.cut !== null)
     return {
       identity: this.#identity,
       manifest: this.#manifest,
@@ -240,7 +241,10 @@ class Inspector {
       const footer = reader.mark
       if (ended === 'bad') throw this.#rot(entry, reader, 'it is in the base')
       if (footer?.kind !== 'footer' || !reader.sealed) throw corrupt(`${file.path} ends without its last line: records are missing`)
-      if (entry.sealed !== null && (entry.sealed.crc !== footer.crc || entry.sealed.last !== footer.last || entry.bytes !== reader.offset)) {
+      if (
+        entry.sealed !== null &&
+        (entry.sealed.crc !== footer.crc || entry.sealed.last !== footer.last || entry.bytes !== reader.offset)
+      ) {
         throw corrupt(`${file.path} is not the base that the manifest lists`)
       }
       this.#nextLsn = footer.last + 1
@@ -271,8 +275,10 @@ class Inspector {
   #header(entry: ManifestEntry, reader: SegmentReader, kind: 'base' | 'incr'): void {
     if (!reader.readHeader()) throw corrupt(`${reader.file.path}: ${reader.problem}`)
     const header = reader.header
-    if (header === null || header.kind !== kind || header.seq !== entry.seq) throw corrupt(`${reader.file.path} holds another file of the log`)
-    if (header.node !== this.#identity.nodeId) throw corrupt(`${reader.file.path} was written by node ${header.node}, this is ${this.#identity.nodeId}`)
+    if (header === null || header.kind !== kind || header.seq !== entry.seq)
+      throw corrupt(`${reader.file.path} holds another file of the log`)
+    if (header.node !== this.#identity.nodeId)
+      throw corrupt(`${reader.file.path} was written by node ${header.node}, this is ${this.#identity.nodeId}`)
   }
 
   /** Reads all links of a file; returns how it ended. */
@@ -305,7 +311,11 @@ class Inspector {
     } catch (error) {
       if (!(error instanceof StockdError) || error.code !== 'LOG_SEMANTIC') throw error
       const { line } = reader
-      throw new StockdError('LOG_SEMANTIC', `${reader.file.path} at ${reader.linkStart}, LSN ${line.first}..${line.last}: ${error.message}`, { cause: error })
+      throw new StockdError(
+        'LOG_SEMANTIC',
+        `${reader.file.path} at ${reader.linkStart}, LSN ${line.first}..${line.last}: ${error.message}`,
+        { cause: error },
+      )
     }
   }
 
@@ -330,7 +340,14 @@ class Inspector {
    * missing if what follows continues exactly here: same checksum, next LSN.
    */
   #isOnlySeal(entry: ManifestEntry, reader: SegmentReader): boolean {
-    if (entry.sealed !== null || entry.cut !== null || reader.sealed || reader.offset < entry.bytes || reader.limit - reader.offset > LINE_BYTES_MAX) return false
+    if (
+      entry.sealed !== null ||
+      entry.cut !== null ||
+      reader.sealed ||
+      reader.offset < entry.bytes ||
+      reader.limit - reader.offset > LINE_BYTES_MAX
+    )
+      return false
     const entries = this.#manifest.entries
     const next = entries[entries.indexOf(entry) + 1]
     if (next === undefined) return false

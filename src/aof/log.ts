@@ -17,7 +17,7 @@
 
 import { assert } from '../base/assert.ts'
 import { StockdError } from '../base/error.ts'
-import { errorCode, inOrder, isNoRoom, writeFully, type Disk, type DiskError, type DiskLock, type Done } from './disk.ts'
+import { errorCode, inOrder, isDiskError, isNoRoom, writeFully, type Disk, type DiskError, type DiskLock, type Done } from './disk.ts'
 import { BatchLine } from './format/batch-line.ts'
 import { LOG_DIRECTORY } from './format/file-names.ts'
 import type { Manifest, ManifestEntry } from './format/manifest.ts'
@@ -166,7 +166,7 @@ export class Log {
   /** Something was written since the last #D. */
   #noted = false
   #freeBytes = Infinity
-  #rotationWanted: Done[] = []
+  readonly #rotationWanted: Done[] = []
   #closed: Done | null = null
 
   constructor(start: LogStart, options: Partial<LogOptions>, events: LogEvents) {
@@ -346,6 +346,7 @@ export class Log {
     try {
       writeFully(segment.file, tail.buffer, tail.linkStart, tail.linkEnd, segment.size)
     } catch (error) {
+      if (!isDiskError(error)) throw error
       this.#writeFailed(errorCode(error))
       return false
     }
@@ -419,7 +420,14 @@ export class Log {
     const old = this.#retiring.find((s) => s.durableBytes < s.size)
     const segment = old ?? this.#current
     if (segment.durableBytes >= segment.size) return
-    const sync: Sync = { segment, size: segment.size, lsn: segment.last, position: this.#positionBehind(segment), startedAt: this.#now, isLate: false }
+    const sync: Sync = {
+      segment,
+      size: segment.size,
+      lsn: segment.last,
+      position: this.#positionBehind(segment),
+      startedAt: this.#now,
+      isLate: false,
+    }
     this.#sync = sync
     this.#lastSyncAt = this.#now
     segment.file.syncData((error) => this.#synced(sync, error))
@@ -472,9 +480,14 @@ export class Log {
     const from = this.durable + 1
     const to = this.last
     const range = `${from}..${to}`
-    this.#state = { phase: 'failed', code, refusal: `MISCONF AOF fsync failed (${code}) at LSN ${range}; node is read-only; command not executed` }
+    this.#state = {
+      phase: 'failed',
+      code,
+      refusal: `MISCONF AOF fsync failed (${code}) at LSN ${range}; node is read-only; command not executed`,
+    }
     this.#refuse()
-    const risk = this.acked >= from ? ` LSN ${from}..${this.acked} were acknowledged and are at risk until STOCK.AOF REOPEN writes them again.` : ''
+    const risk =
+      this.acked >= from ? ` LSN ${from}..${this.acked} were acknowledged and are at risk until STOCK.AOF REOPEN writes them again.` : ''
     this.events.onNote('error', `fsync failed (${code}): LSN ${range} may not be on the disk.${risk} The node is read-only`)
     if (to >= from) this.events.onFailed(from, to, `MISCONF AOF fsync failed (${code}) at LSN ${range}; outcome unknown; node is read-only`)
     if (this.#closed !== null) {
@@ -528,7 +541,13 @@ export class Log {
     const from = this.#durablePosition
     if (from < this.#tail.oldest) {
       // Policy no keeps nothing in memory.
-      if (this.#state.phase === 'failed') done(new StockdError('LOG_WRITE', `LSN ${this.durable + 1}.. are no longer in memory: restart the node, which writes them again from the file`))
+      if (this.#state.phase === 'failed')
+        done(
+          new StockdError(
+            'LOG_WRITE',
+            `LSN ${this.durable + 1}.. are no longer in memory: restart the node, which writes them again from the file`,
+          ),
+        )
       else {
         this.#startSync()
         done(new StockdError('LOG_WRITE', 'what is in the old segment is being synced first; try again'))
@@ -549,7 +568,13 @@ export class Log {
     inOrder(
       [
         (next) => {
-          const made = createSegment(this.#disk, this.directory, { seq, node: this.nodeId, previous: cut.headerCrc, createdAt: this.#now, first })
+          const made = createSegment(this.#disk, this.directory, {
+            seq,
+            node: this.nodeId,
+            previous: cut.headerCrc,
+            createdAt: this.#now,
+            first,
+          })
           segment = made
           this.#tail.each(from, (buffer, start, end) => {
             writeFully(made.file, buffer, start, end, made.size)
@@ -656,7 +681,13 @@ export class Log {
     inOrder(
       [
         (next) => {
-          segment = createSegment(this.#disk, this.directory, { seq, node: this.nodeId, previous, createdAt: this.#now, first: this.written + 1 })
+          segment = createSegment(this.#disk, this.directory, {
+            seq,
+            node: this.nodeId,
+            previous,
+            createdAt: this.#now,
+            first: this.written + 1,
+          })
           segment.file.sync(next)
         },
         (next) => this.#disk.syncDirectory(`${this.directory}/${LOG_DIRECTORY}`, next),
@@ -695,6 +726,7 @@ export class Log {
     try {
       writeFully(segment.file, seal.bytes, 0, seal.bytes.length, segment.size)
     } catch (error) {
+      if (!isDiskError(error)) throw error
       segment.sealAgain = true
       this.events.onNote('warn', `${segment.name} cannot be sealed yet (${errorCode(error)})`)
       try {
@@ -719,7 +751,10 @@ export class Log {
         this.#sealed.set(segment.seq, { last: segment.last, crc: seal.crc, digest, bytes })
       } else {
         this.#unsealed.set(segment.seq, segment)
-        this.events.onNote('warn', `the seal of ${segment.name} could not be synced (${errorCode(error)}): its records are durable, it is not compacted before a restart`)
+        this.events.onNote(
+          'warn',
+          `the seal of ${segment.name} could not be synced (${errorCode(error)}): its records are durable, it is not compacted before a restart`,
+        )
       }
       if (this.#closed !== null) {
         this.#closeOn()
@@ -814,7 +849,8 @@ export class Log {
 
   /** After a second without writes: says what is durable, so that the last batch is not the only evidence of itself. */
   #noteDurable(): void {
-    if (this.options.policy === 'no' || this.#noted || this.#tail.pendingRecords > 0 || this.#sync !== null || this.#retiring.length > 0) return
+    if (this.options.policy === 'no' || this.#noted || this.#tail.pendingRecords > 0 || this.#sync !== null || this.#retiring.length > 0)
+      return
     if (this.durable !== this.written || this.durable === 0 || this.#current.isEmpty || this.#now - this.#writtenAt < SECOND_MS) return
     const mark = encodeDurable(this.durable, this.#now, this.#chain)
     this.#tail.encodeMark(mark.bytes)
@@ -876,10 +912,19 @@ export class Log {
     if (this.#state.phase === 'open' && this.#tail.pendingRecords > 0) this.#put()
     if (this.#state.phase !== 'open') {
       const { phase } = this.#state
-      this.#finish(new StockdError('LOG_WRITE', `the log was not closed cleanly (${phase}): LSN ${this.durable + 1}..${this.last} may be missing at the next start`))
+      this.#finish(
+        new StockdError(
+          'LOG_WRITE',
+          `the log was not closed cleanly (${phase}): LSN ${this.durable + 1}..${this.last} may be missing at the next start`,
+        ),
+      )
       return
     }
-    if (this.written > this.durable || this.#current.durableBytes < this.#current.size || this.#retiring.some((s) => s.durableBytes < s.size)) {
+    if (
+      this.written > this.durable ||
+      this.#current.durableBytes < this.#current.size ||
+      this.#retiring.some((s) => s.durableBytes < s.size)
+    ) {
       this.#startSync()
       return
     }
@@ -897,7 +942,8 @@ export class Log {
     try {
       writeFully(file, end.bytes, 0, end.bytes.length, size)
     } catch (error) {
-      this.#finish(error as DiskError)
+      if (!isDiskError(error)) throw error
+      this.#finish(error)
       return
     }
     this.#state = { phase: 'closing', refusal: 'MISCONF AOF is closed; command not executed' }

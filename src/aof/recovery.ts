@@ -9,7 +9,7 @@
 import { StockdError } from '../base/error.ts'
 import { layBallast } from './ballast.ts'
 import { lockDirectory, writeIdentity, type Holder } from './directory.ts'
-import { errorCode, isNoRoom, writeFully, type Disk, type DiskFile, type DiskLock } from './disk.ts'
+import { errorCode, isDiskError, isNoRoom, writeFully, type Disk, type DiskFile, type DiskLock } from './disk.ts'
 import { LOG_DIRECTORY, QUARANTINE_DIRECTORY, parseLogFileName } from './format/file-names.ts'
 import type { Manifest, ManifestEntry } from './format/manifest.ts'
 import { encodeDurable } from './format/marks.ts'
@@ -59,15 +59,13 @@ export function* openLog(options: OpenLogOptions): Generator<LoadProgress, Opene
     return { log: resume(options, lock, inspection), inspection, isNew: false, time: inspection.time }
   } catch (error) {
     lock.release()
-    if (error instanceof StockdError || !isDiskError(error)) throw error
+    if (!isDiskError(error)) throw error
     const code = errorCode(error)
-    const hint = isNoRoom(code) ? `: the log's tail must be written again at this start, and there is no room; deleting ${options.directory}/ballast makes some` : ''
-    throw new StockdError('LOG_WRITE', `${options.directory} cannot be opened (${code})${hint}: ${(error as Error).message}`, { cause: error })
+    const hint = isNoRoom(code)
+      ? `: the log's tail must be written again at this start, and there is no room; deleting ${options.directory}/ballast makes some`
+      : ''
+    throw new StockdError('LOG_WRITE', `${options.directory} cannot be opened (${code})${hint}: ${error.message}`, { cause: error })
   }
-}
-
-function isDiskError(error: unknown): boolean {
-  return errorCode(error) !== 'EUNKNOWN'
 }
 
 /** `openLog` in one go, for tests, tools and who does not serve meanwhile. */
@@ -128,7 +126,11 @@ function resume(options: OpenLogOptions, lock: DiskLock, found: Inspection): Log
   clearAway(options, found.manifest, manifest)
   nextSeq = Math.max(nextSeq, newestSeq(disk, directory, manifest) + 1)
   const start = { disk, directory, lock, nodeId, manifest, current, prepared, nextSeq, last: found.last, durable: found.last, chain }
-  return new Log({ ...start, time: Math.max(found.time, options.now), epoch: Math.max(1, found.epoch), incarnation: found.incarnation + 1 }, options.log, options.events)
+  return new Log(
+    { ...start, time: Math.max(found.time, options.now), epoch: Math.max(1, found.epoch), incarnation: found.incarnation + 1 },
+    options.log,
+    options.events,
+  )
 }
 
 /** Files that the manifest, now durable, does not name any more, or never did. */
@@ -138,7 +140,11 @@ function clearAway({ disk, directory, events, now }: OpenLogOptions, before: Man
   for (const file of unlistedFiles(disk, directory, before)) {
     if (listed.has(file.name)) continue
     if (file.action === 'delete') unlink(file.name)
-    else events.onNote('warn', `${file.name} is not in the manifest but has records: it was moved to ${moveToQuarantine(disk, directory, file.name, now)}`)
+    else
+      events.onNote(
+        'warn',
+        `${file.name} is not in the manifest but has records: it was moved to ${moveToQuarantine(disk, directory, file.name, now)}`,
+      )
   }
   for (const { name } of before.entries) if (!listed.has(name)) unlink(name)
 }
@@ -186,7 +192,17 @@ function newestSeq(disk: Disk, directory: string, manifest: Manifest): number {
 function reopenSegment(disk: Disk, directory: string, found: SegmentFinding): Segment {
   const file = disk.open(`${directory}/${LOG_DIRECTORY}/${found.entry.name}`, 'write')
   const { headerBytes, headerCrc, end, last, records } = found
-  return new Segment({ seq: found.entry.seq, file, headerBytes, headerCrc, size: end, durableBytes: end, first: last - records + 1, last, records })
+  return new Segment({
+    seq: found.entry.seq,
+    file,
+    headerBytes,
+    headerCrc,
+    size: end,
+    durableBytes: end,
+    first: last - records + 1,
+    last,
+    records,
+  })
 }
 
 function list(disk: Disk, directory: string, manifest: Manifest, segment: Segment): Manifest {
@@ -199,14 +215,25 @@ function list(disk: Disk, directory: string, manifest: Manifest, segment: Segmen
 }
 
 /** Copies every good link behind the last seal into a new segment, which takes the place of the files they are in. */
-function rewriteTail(options: OpenLogOptions, found: Inspection, manifest: Manifest, seq: number): { segment: Segment; manifest: Manifest; chain: number } {
+function rewriteTail(
+  options: OpenLogOptions,
+  found: Inspection,
+  manifest: Manifest,
+  seq: number,
+): { segment: Segment; manifest: Manifest; chain: number } {
   const { disk, directory } = options
   const from = found.segments.findIndex((s) => !isSealed(found, s) && s.entry.cut === null)
   const tail = from < 0 ? [] : found.segments.slice(from)
   const before = from < 0 ? found.segments.at(-1) : found.segments[from - 1]
   const records = tail.reduce((sum, s) => sum + s.records, 0)
   const first = found.last - records + 1
-  const segment = createSegment(disk, directory, { seq, node: found.identity.nodeId, previous: before?.headerCrc ?? 0, createdAt: options.now, first })
+  const segment = createSegment(disk, directory, {
+    seq,
+    node: found.identity.nodeId,
+    previous: before?.headerCrc ?? 0,
+    createdAt: options.now,
+    first,
+  })
   let chain = found.chain
   try {
     for (const old of tail) copyLinks(disk, `${directory}/${LOG_DIRECTORY}/${old.entry.name}`, old, segment)
@@ -240,7 +267,7 @@ function copyLinks(disk: Disk, path: string, old: SegmentFinding, to: Segment): 
 
 function copyBytes(from: DiskFile, start: number, end: number, to: DiskFile, position: number): number {
   const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, Math.max(1, end - start)))
-  for (let at = start; at < end; ) {
+  for (let at = start; at < end;) {
     const n = from.read(buffer, 0, Math.min(buffer.length, end - at), at)
     if (n === 0) throw Object.assign(new Error(`${from.path} became shorter while it was copied`), { code: 'EIO' })
     writeFully(to, buffer, 0, n, position + at - start)
@@ -257,7 +284,10 @@ function quarantineTail(disk: Disk, directory: string, found: Inspection, damage
   const at = entries.findIndex((e) => e.name === damage.name)
   for (const [i, entry] of entries.slice(at).entries()) copyToQuarantine(disk, directory, entry, i === 0 ? damage.offset : 0, options.now)
   disk.syncDirectoryNow(quarantine)
-  const lost = damage.to >= damage.from ? `LSN ${damage.from}..${damage.to} left a trace and are gone` : `LSN ${damage.from} is the first that is gone, if there was one`
+  const lost =
+    damage.to >= damage.from
+      ? `LSN ${damage.from}..${damage.to} left a trace and are gone`
+      : `LSN ${damage.from} is the first that is gone, if there was one`
   options.events.onNote(
     'warn',
     `${damage.kind === 'torn' ? 'torn tail' : 'unsynced batches out of order'} in ${damage.name} at byte ${damage.offset} (${damage.problem}): ${damage.bytes} bytes cut and ` +

@@ -116,7 +116,8 @@ export class SegmentReader {
     const start = this.#window(this.offset, length)
     if (!verifyBatch(line, this.bytes, start + stamp)) return this.#bad('the checksum of a batch is wrong')
     if (stamp > 0 && !timestampLineSays(this.bytes, start, stamp, Math.floor(line.time / 1000))) return this.#bad('a time line is damaged')
-    if (this.chain !== ANY_CHAIN && line.previous !== this.chain) return this.#bad('the chain is broken: a batch before this one is missing or another one')
+    if (this.chain !== ANY_CHAIN && line.previous !== this.chain)
+      return this.#bad('the chain is broken: a batch before this one is missing or another one')
     if (line.first !== this.nextLsn) return this.#bad(`the batch starts with LSN ${line.first}, not ${this.nextLsn}`)
     if (line.durable >= line.first || line.records < 1) return this.#bad('the batch contradicts itself')
     this.chain = line.crc
@@ -137,7 +138,8 @@ export class SegmentReader {
     const mark = line === null ? null : decodeMark(line)
     if (line === null || mark === null) return this.#bad('a line is damaged or cut')
     const last = this.nextLsn - 1
-    if (this.chain !== ANY_CHAIN && mark.previous !== this.chain) return this.#bad('the chain is broken: something before this line is missing')
+    if (this.chain !== ANY_CHAIN && mark.previous !== this.chain)
+      return this.#bad('the chain is broken: something before this line is missing')
     switch (mark.kind) {
       case 'durable':
         if (mark.last > last) return this.#bad(`LSN ${mark.last} is called durable, but the log ends at ${last}`)

@@ -76,5 +76,15 @@ export function createSegment(
     throw error
   }
   const headerBytes = header.bytes.length
-  return new Segment({ seq, file, headerBytes, headerCrc: header.crc, size: headerBytes, durableBytes: 0, first, last: first - 1, records: 0 })
+  return new Segment({
+    seq,
+    file,
+    headerBytes,
+    headerCrc: header.crc,
+    size: headerBytes,
+    durableBytes: 0,
+    first,
+    last: first - 1,
+    records: 0,
+  })
 }

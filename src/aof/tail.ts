@@ -46,8 +46,8 @@ export class Tail {
   #chunk: Chunk
   #bodyStart = HEAD_BYTES
   #bodyEnd = HEAD_BYTES
-  #full: Chunk[] = []
-  #spare: Chunk[] = []
+  readonly #full: Chunk[] = []
+  readonly #spare: Chunk[] = []
 
   constructor() {
     this.#chunk = new Chunk(CHUNK_BYTES)

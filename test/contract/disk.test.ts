@@ -75,7 +75,10 @@ describe.each(Object.keys(DISKS))('%s', (name) => {
 
   it('renames over what is there', () => {
     const { disk, directory } = make()
-    for (const [path, text] of [['a', 'new'], ['b', 'old']]) {
+    for (const [path, text] of [
+      ['a', 'new'],
+      ['b', 'old'],
+    ]) {
       const file = disk.open(`${directory}/${path}`, 'create')
       writeFully(file, bytes(text), 0, 3, 0)
       file.syncNow()

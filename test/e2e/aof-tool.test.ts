@@ -45,7 +45,16 @@ function copyOf(directory: string): string {
 
 describe('stockd-aof', () => {
   it('refuses what it does not understand, in one line, with exit code 4', async () => {
-    const wrong = [[], ['frob'], ['check'], ['check', '/none/such'], ['check', tempDir()], ['dump', '.', '--from', 'x'], ['fix', '.'], ['digest', '.', '--frob']]
+    const wrong = [
+      [],
+      ['frob'],
+      ['check'],
+      ['check', '/none/such'],
+      ['check', tempDir()],
+      ['dump', '.', '--from', 'x'],
+      ['fix', '.'],
+      ['digest', '.', '--frob'],
+    ]
     const results = await Promise.all(wrong.map((args) => tool(...args)))
     for (const [i, { code, stdout, stderr }] of results.entries()) {
       const args = wrong[i]
@@ -136,9 +145,19 @@ describe('stockd-aof', () => {
     expect(all.stdout.split('\n')).toHaveLength(12)
     expect(all.stdout).toMatch(/^4 \S+Z SET "there" "line\\r\\nbreak" "PXAT" "\d+"$/m)
     const ranged = await tool('dump', directory, '--from', '5', '--to', '6', '--json')
-    expect(ranged.stdout.trim().split('\n').map((line) => (JSON.parse(line) as { lsn: number }).lsn)).toEqual([5, 6])
+    expect(
+      ranged.stdout
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { lsn: number }).lsn),
+    ).toEqual([5, 6])
     const sku = await tool('dump', directory, '--sku', 'book')
-    expect(sku.stdout.trim().split('\n').every((line) => line.includes('"book"'))).toBe(true)
+    expect(
+      sku.stdout
+        .trim()
+        .split('\n')
+        .every((line) => line.includes('"book"')),
+    ).toBe(true)
   })
 })
 

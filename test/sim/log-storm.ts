@@ -65,7 +65,17 @@ export function storm(options: StormOptions): StormResult {
   const lives = options.lives ?? choices.between(2, 6)
   const segmentBytes = choices.pick([700, 2000, 6000, 1e6])
   const written: Buffer[] = [] // written[lsn - 1]: what was appended as this LSN
-  const result = { lives, powerCuts: 0, kills: 0, acked: 0, syncFailures: 0, fullDisks: 0, tornTails: 0, compactions: 0, notes: [] as string[] }
+  const result = {
+    lives,
+    powerCuts: 0,
+    kills: 0,
+    acked: 0,
+    syncFailures: 0,
+    fullDisks: 0,
+    tornTails: 0,
+    compactions: 0,
+    notes: [] as string[],
+  }
   let now = 1_700_000_000_000
   let promised = 0
   let safe = 0 // of these, what a power cut leaves too
@@ -210,7 +220,8 @@ function compact(disk: Disk, log: Log): boolean {
     log.installBase(writer.finish('d'), () => {})
     return true
   } catch (error) {
-    if (error instanceof SimCrash || error instanceof StormError || error instanceof StockdError) throw error
+    if (error instanceof StockdError) throw new StormError(`compaction cannot read what was sealed: ${error.message}`)
+    if (error instanceof SimCrash || error instanceof StormError) throw error
     writer?.abandon()
     return false
   }

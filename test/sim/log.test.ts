@@ -19,18 +19,21 @@ describe('the log in a storm', () => {
     for (const name of Object.keys(sum) as (keyof typeof sum)[]) expect(sum[name], name).toBeGreaterThan(STORMS / 4)
   })
 
-  it.each<PlantedBug>(['ack before fsync', 'fsync retry', 'missing directory fsync', 'cut of a durable batch'])('notices a planted mistake: %s', (bug) => {
-    const caught = []
-    for (let seed = 1; seed <= 200 && caught.length < 3; seed++) {
-      try {
-        storm({ seed, bug })
-      } catch (error) {
-        expect(error).toBeInstanceOf(StormError)
-        caught.push(seed)
+  it.each<PlantedBug>(['ack before fsync', 'fsync retry', 'missing directory fsync', 'cut of a durable batch'])(
+    'notices a planted mistake: %s',
+    (bug) => {
+      const caught = []
+      for (let seed = 1; seed <= 200 && caught.length < 3; seed++) {
+        try {
+          storm({ seed, bug })
+        } catch (error) {
+          expect(error).toBeInstanceOf(StormError)
+          caught.push(seed)
+        }
       }
-    }
-    expect(caught).toHaveLength(3)
-  })
+      expect(caught).toHaveLength(3)
+    },
+  )
 
   it('goes the same way twice', () => {
     for (const seed of [3, 77, 4242]) expect(storm({ seed })).toEqual(storm({ seed }))

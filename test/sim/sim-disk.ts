@@ -21,7 +21,9 @@ export class SimCrash extends Error {
   readonly code = 'SIMCRASH'
 }
 
-type FileOp = { readonly kind: 'write'; readonly position: number; readonly bytes: Buffer } | { readonly kind: 'truncate'; readonly size: number }
+type FileOp =
+  | { readonly kind: 'write'; readonly position: number; readonly bytes: Buffer }
+  | { readonly kind: 'truncate'; readonly size: number }
 type NameOp = { readonly remove: string | null; readonly name: string | null; readonly inode: Inode | null }
 
 /** Bytes that grow. */
@@ -61,7 +63,7 @@ class Content {
 
 /** Operations that wait for an fsync, oldest first. Several fsyncs may be on their way at once, each with what was there when it began. */
 class Pending<T> {
-  #ops: T[] = []
+  readonly #ops: T[] = []
   #taken = 0
 
   push(op: T): void {
@@ -117,11 +119,11 @@ export class SimDisk implements Disk {
   retriedSyncs = 0
   operations = 0
   syncs = 0
-  #random: Random
-  #directories = new Map<string, Directory>()
-  #locked = new Set<string>()
+  readonly #random: Random
+  readonly #directories = new Map<string, Directory>()
+  readonly #locked = new Set<string>()
   #device: (() => void)[] = []
-  #faults = new Map<FaultPoint, { path: string; code: string }[]>()
+  readonly #faults = new Map<FaultPoint, { path: string; code: string }[]>()
   #generation = 0
   #dead = false
   #crashAt = Infinity
@@ -406,7 +408,8 @@ export class SimDisk implements Disk {
     return () => {
       if (code !== null) done(errno(code, path))
       else {
-        if (directory !== undefined && this.options.lies !== true) for (const op of directory.pending.takeUpTo(covered)) applyName(directory.durable, op)
+        if (directory !== undefined && this.options.lies !== true)
+          for (const op of directory.pending.takeUpTo(covered)) applyName(directory.durable, op)
         done(null)
       }
     }

@@ -84,7 +84,15 @@ function decodeEntry(line: string): ManifestEntry {
     if (crc === null) throw refuse(`line "${line}": crc`)
     sealed = { last: number('last'), crc, digest: fields.get('digest') ?? '-' }
   }
-  return { name, seq: file.seq, type, first: number('first'), bytes: number('bytes'), sealed, cut: fields.has('cut') ? number('cut') : null }
+  return {
+    name,
+    seq: file.seq,
+    type,
+    first: number('first'),
+    bytes: number('bytes'),
+    sealed,
+    cut: fields.has('cut') ? number('cut') : null,
+  }
 }
 
 function refuse(reason: string): StockdError {

@@ -55,15 +55,28 @@ function digestWord(digest: string): string {
 }
 
 export function encodeDurable(last: number, time: number, previous: number): Encoded {
-  return encodeCheckedLine('D', [['l', last], ['t', time], ['p', hexOf(previous)]])
+  return encodeCheckedLine('D', [
+    ['l', last],
+    ['t', time],
+    ['p', hexOf(previous)],
+  ])
 }
 
 export function encodeEnd(last: number, time: number, previous: number): Encoded {
-  return encodeCheckedLine('E', [['l', last], ['t', time], ['p', hexOf(previous)]])
+  return encodeCheckedLine('E', [
+    ['l', last],
+    ['t', time],
+    ['p', hexOf(previous)],
+  ])
 }
 
 export function encodeSeal(seal: { last: number; records: number; digest: string; previous: number }): Encoded {
-  return encodeCheckedLine('S', [['l', seal.last], ['n', seal.records], ['digest', digestWord(seal.digest)], ['p', hexOf(seal.previous)]])
+  return encodeCheckedLine('S', [
+    ['l', seal.last],
+    ['n', seal.records],
+    ['digest', digestWord(seal.digest)],
+    ['p', hexOf(seal.previous)],
+  ])
 }
 
 export function encodeFooter(footer: Omit<FooterMark, 'kind' | 'crc'>): Encoded {

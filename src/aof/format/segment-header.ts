@@ -24,7 +24,12 @@ export interface SegmentHeader {
 
 export function encodeHeader(header: SegmentHeader): { bytes: Buffer; crc: number } {
   const place: (readonly [string, string | number])[] =
-    header.kind === 'base' ? [['base', header.seq]] : [['seg', header.seq], ['prev', hexOf(header.previous)]]
+    header.kind === 'base'
+      ? [['base', header.seq]]
+      : [
+          ['seg', header.seq],
+          ['prev', hexOf(header.previous)],
+        ]
   return encodeCheckedLine(`V${FORMAT_VERSION}`, [['min', 1], ['node', header.node], ...place, ['created', header.createdAt]])
 }
 
@@ -35,7 +40,10 @@ export function decodeHeader(bytes: Buffer): (SegmentHeader & { readonly crc: nu
   const min = numberField(line, 'min')
   if (min === null) return null
   if (min > FORMAT_VERSION || Number(line.word.slice(1)) > FORMAT_VERSION) {
-    throw new StockdError('LOG_TOO_NEW', `written by a newer stockd (format ${line.word}; this one reads up to V${FORMAT_VERSION}); need a stockd that reads >= V${min}`)
+    throw new StockdError(
+      'LOG_TOO_NEW',
+      `written by a newer stockd (format ${line.word}; this one reads up to V${FORMAT_VERSION}); need a stockd that reads >= V${min}`,
+    )
   }
   const base = numberField(line, 'base')
   const seq = base ?? numberField(line, 'seg')

@@ -37,7 +37,10 @@ function tell(directory: string, out: Console, found: Inspection, { isInUse, dig
   const lines = [
     `${found.records} records in ${found.segments.length} segments${found.base === null ? '' : ` behind a base of ${found.base.records} records`}, ${found.bytes} bytes`,
     `last LSN ${found.last}, digest ${digest}, ${isInUse ? 'in use' : found.clean ? 'closed cleanly' : 'not closed'}`,
-    ...unlisted.map((file) => `${file.name} is not in the manifest: a start will ${file.action === 'delete' ? 'delete it, nothing is lost' : 'move it to quarantine'}`),
+    ...unlisted.map(
+      (file) =>
+        `${file.name} is not in the manifest: a start will ${file.action === 'delete' ? 'delete it, nothing is lost' : 'move it to quarantine'}`,
+    ),
   ]
   if (damage !== null && !isMoving) {
     lines.push(
@@ -46,7 +49,19 @@ function tell(directory: string, out: Console, found: Inspection, { isInUse, dig
     )
   } else lines.push('OK')
   const { last, records, bytes, clean } = found
-  out.result(lines.join('\n'), { status, directory, last, records, bytes, clean, inUse: isInUse, digest, segments: found.segments.length, damage, unlisted })
+  out.result(lines.join('\n'), {
+    status,
+    directory,
+    last,
+    records,
+    bytes,
+    clean,
+    inUse: isInUse,
+    digest,
+    segments: found.segments.length,
+    damage,
+    unlisted,
+  })
   return status === 'ok' ? EXIT_OK : EXIT_TORN
 }
 

@@ -42,7 +42,7 @@ export class Console {
 /** A pipe takes what it has room for; the rest is offered again. */
 function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text, 'utf8')
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     try {
       at += writeSync(fd, bytes, at)
     } catch (error) {

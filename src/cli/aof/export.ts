@@ -67,7 +67,7 @@ class PlainSink implements RecordSink {
 
   flush(): void {
     const bytes = Buffer.concat(this.#pieces)
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at)
+    for (let at = 0; at < bytes.length;) at += writeSync(this.#fd, bytes, at)
     this.#pieces = []
     this.#bytes = 0
   }

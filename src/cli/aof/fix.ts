@@ -71,7 +71,11 @@ function refusal(directory: string, out: Console): StockdError | null {
     if (!(error instanceof StockdError) || error.code !== 'LOG_CORRUPT') throw error
     const report = error.cause as CorruptionReport | undefined
     if (report === undefined) return error
-    return new StockdError('LOG_CORRUPT', `${error.message} To go on without what is behind it: --truncate-at ${report.lsn - 1} --i-accept-loss`, { cause: report })
+    return new StockdError(
+      'LOG_CORRUPT',
+      `${error.message} To go on without what is behind it: --truncate-at ${report.lsn - 1} --i-accept-loss`,
+      { cause: report },
+    )
   }
 }
 
@@ -83,7 +87,8 @@ function copyUpTo(directory: string, to: string, lsn: number): LostRecord[] {
   if (!existsSync(`${source}/${MANIFEST_FILE}`)) throw new StockdError('BAD_DIRECTORY', `${directory} holds no log`)
   const manifest = decodeManifest(readFileSync(`${source}/${MANIFEST_FILE}`))
   const base = manifest.entries.find((e) => e.type === 'b')
-  if (base?.sealed != null && base.sealed.last > lsn) throw new StockdError('BAD_OPTION', `the base holds the state after LSN ${base.sealed.last}: nothing before it can be had`)
+  if (base?.sealed != null && base.sealed.last > lsn)
+    throw new StockdError('BAD_OPTION', `the base holds the state after LSN ${base.sealed.last}: nothing before it can be had`)
   mkdirSync(target, { recursive: true })
   copyFileSync(`${directory}/${IDENTITY_FILE}`, `${to}/${IDENTITY_FILE}`)
   const entries: ManifestEntry[] = []
@@ -125,7 +130,11 @@ function copySegment(from: DiskFile, to: DiskFile, entry: ManifestEntry, lsn: nu
     const link = reader.next()
     if (link === 'eof') return { isCut: false }
     if (link === 'bad') {
-      if (reader.nextLsn <= lsn) throw new StockdError('LOG_CORRUPT', `${from.path} is damaged at LSN ${reader.nextLsn}: truncate at ${reader.nextLsn - 1} or before`)
+      if (reader.nextLsn <= lsn)
+        throw new StockdError(
+          'LOG_CORRUPT',
+          `${from.path} is damaged at LSN ${reader.nextLsn}: truncate at ${reader.nextLsn - 1} or before`,
+        )
       lost.gather(from, reader.offset, lsn + 1)
       return { isCut: true }
     }

@@ -51,7 +51,8 @@ function filesOf(source: string): string[] {
   let manifest = source
   if (statSync(source).isDirectory()) {
     const found = [join(source, MANIFEST_FILE), join(source, LOG_DIRECTORY, MANIFEST_FILE)].find((path) => existsSync(path))
-    if (found === undefined) throw new StockdError('BAD_DIRECTORY', `${source} has no ${MANIFEST_FILE}; name the file itself if it is a single one`)
+    if (found === undefined)
+      throw new StockdError('BAD_DIRECTORY', `${source} has no ${MANIFEST_FILE}; name the file itself if it is a single one`)
     manifest = found
   } else if (!source.endsWith('.manifest')) return [source]
   const text = readFileSync(manifest, 'latin1')
@@ -60,7 +61,8 @@ function filesOf(source: string): string[] {
   for (const line of text.split('\n')) {
     const match = /^file (\S+) seq \d+ type ([bi])\b/.exec(line)
     if (match !== null) files.push(join(dirname(manifest), match[1]))
-    else if (line !== '' && !line.startsWith('#') && !/ type h\b/.test(line)) throw new StockdError('LOG_CORRUPT', `${manifest}: "${line}" is not understood`)
+    else if (line !== '' && !line.startsWith('#') && !/ type h\b/.test(line))
+      throw new StockdError('LOG_CORRUPT', `${manifest}: "${line}" is not understood`)
   }
   return files
 }
@@ -78,7 +80,10 @@ function readPlain(path: string, importer: Importer, out: Console): void {
       const n = file.read(bytes, filled, bytes.length - filled, offset + filled)
       filled += n
       if (offset === 0 && bytes.toString('latin1', 0, 5) === 'REDIS') {
-        throw new StockdError('LOG_CORRUPT', `${path} starts with an RDB preamble: set aof-use-rdb-preamble no, run BGREWRITEAOF, and import again`)
+        throw new StockdError(
+          'LOG_CORRUPT',
+          `${path} starts with an RDB preamble: set aof-use-rdb-preamble no, run BGREWRITEAOF, and import again`,
+        )
       }
       const used = importer.take(bytes, filled)
       offset += used
@@ -86,7 +91,8 @@ function readPlain(path: string, importer: Importer, out: Console): void {
       filled -= used
       out.progress(`importing ${path}`, offset, size)
       if (used > 0) continue
-      if (offset + filled >= size) throw new StockdError('LOG_CORRUPT', `${path} at ${offset}: not a whole command (redis-check-aof --fix cuts a torn end)`)
+      if (offset + filled >= size)
+        throw new StockdError('LOG_CORRUPT', `${path} at ${offset}: not a whole command (redis-check-aof --fix cuts a torn end)`)
       const larger = Buffer.alloc(bytes.length * 2)
       bytes.copy(larger)
       bytes = larger

@@ -12,14 +12,21 @@ import { STOCKD_VERSION } from '../../server/version.ts'
 import type { Console } from './console.ts'
 
 export function refuseExisting(target: string): void {
-  if (existsSync(target) && readdirSync(target).length > 0) throw new StockdError('BAD_DIRECTORY', `${target} is not empty: the tool writes only new directories`)
+  if (existsSync(target) && readdirSync(target).length > 0)
+    throw new StockdError('BAD_DIRECTORY', `${target} is not empty: the tool writes only new directories`)
 }
 
 export function openForWriting(directory: string, sink: RecordSink, sealDigest: () => string, out: Console): OpenedLog {
   return openLogNow({
     disk: new FileDisk({ unsafeNoLock: true }),
     directory,
-    holder: { pid: process.pid, host: hostname(), bootId: '-', startedAt: new Date().toISOString(), version: `${STOCKD_VERSION} (stockd-aof)` },
+    holder: {
+      pid: process.pid,
+      host: hostname(),
+      bootId: '-',
+      startedAt: new Date().toISOString(),
+      version: `${STOCKD_VERSION} (stockd-aof)`,
+    },
     newNodeId: randomUUID(),
     now: Date.now(),
     sink,

@@ -38,13 +38,20 @@ function program(finish: (code: number) => void, onJson: (isJson: boolean) => vo
     return new Console(options.json === true)
   }
   const root = new Command('stockd-aof')
-    .description('Looks at stockd log directories, repairs copies of them, and carries data from and to Redis. Never changes a directory in place.')
+    .description(
+      'Looks at stockd log directories, repairs copies of them, and carries data from and to Redis. Never changes a directory in place.',
+    )
     .version(STOCKD_VERSION)
     .exitOverride()
     .showSuggestionAfterError()
     .configureOutput({ writeErr: () => {} })
     .addHelpText('after', '\nExit codes: 0 fine, 1 torn tail, 2 corrupt, 3 records contradict each other, 4 could not run')
-  const named = (name: string, description: string) => root.command(name).description(description).exitOverride().configureOutput({ writeErr: () => {} })
+  const named = (name: string, description: string) =>
+    root
+      .command(name)
+      .description(description)
+      .exitOverride()
+      .configureOutput({ writeErr: () => {} })
 
   named('check', 'reads and replays a whole log and says what a start would do')
     .argument('<directory>')
@@ -72,7 +79,9 @@ function program(finish: (code: number) => void, onJson: (isJson: boolean) => vo
     .option('--base', 'the records of the base, too')
     .option('--json', 'one JSON object per record')
     .action((directory, options) => {
-      const words = [options.sku, options.order, options.key].filter((word) => word !== undefined).map((word) => Buffer.from(word, 'utf8').toString('latin1'))
+      const words = [options.sku, options.order, options.key]
+        .filter((word) => word !== undefined)
+        .map((word) => Buffer.from(word, 'utf8').toString('latin1'))
       finish(dump(directory, { from: options.from, to: options.to, words, base: options.base === true }, out(options)))
     })
 

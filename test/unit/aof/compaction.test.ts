@@ -30,7 +30,15 @@ function read(rig: LogRig, sink: Partial<RecordSink> = {}): SettledEnd {
 
 function writeBase(rig: LogRig, ...names: string[]): ManifestEntry {
   const { last, chain, time } = read(rig)
-  const writer = new BaseWriter({ disk: rig.disk, directory: DIRECTORY, seq: rig.log.takeBaseSeq(), nodeId: rig.log.nodeId, last, chain, time })
+  const writer = new BaseWriter({
+    disk: rig.disk,
+    directory: DIRECTORY,
+    seq: rig.log.takeBaseSeq(),
+    nodeId: rig.log.nodeId,
+    last,
+    chain,
+    time,
+  })
   for (const name of names) {
     const bytes = recordOf(name)
     writer.add(bytes, bytes.length, 1)
@@ -46,18 +54,29 @@ function install(rig: LogRig, base: ManifestEntry): Error | null | undefined {
 }
 
 describe('an installation that fails', () => {
-  it.each(['rename', 'sync', 'syncDirectory', 'open'] as const)('at %s keeps the old base and segments, and a later one succeeds', (point) => {
-    const rig = sealedLog('a', 'b')
-    const base = writeBase(rig, 'ab')
-    rig.disk.failNext(point, 'EIO')
-    expect(install(rig, base)?.message).toContain('EIO')
-    expect(afterCrash(rig, 'kill').found.join()).toMatch(/^(NOTE a,NOTE b|NOTE ab)$/)
-  })
+  it.each(['rename', 'sync', 'syncDirectory', 'open'] as const)(
+    'at %s keeps the old base and segments, and a later one succeeds',
+    (point) => {
+      const rig = sealedLog('a', 'b')
+      const base = writeBase(rig, 'ab')
+      rig.disk.failNext(point, 'EIO')
+      expect(install(rig, base)?.message).toContain('EIO')
+      expect(afterCrash(rig, 'kill').found.join()).toMatch(/^(NOTE a,NOTE b|NOTE ab)$/)
+    },
+  )
 
   it('leaves no half-written base', () => {
     const rig = sealedLog('a')
     const { last, chain, time } = read(rig)
-    const writer = new BaseWriter({ disk: rig.disk, directory: DIRECTORY, seq: rig.log.takeBaseSeq(), nodeId: rig.log.nodeId, last, chain, time })
+    const writer = new BaseWriter({
+      disk: rig.disk,
+      directory: DIRECTORY,
+      seq: rig.log.takeBaseSeq(),
+      nodeId: rig.log.nodeId,
+      last,
+      chain,
+      time,
+    })
     rig.disk.options.quotaBytes = 0
     const bytes = recordOf('x'.repeat(2_000_000))
     expect(() => {
@@ -122,7 +141,9 @@ describe('a base', () => {
   it('has the same bytes for the same records', () => {
     const [one, two] = [sealedLog('a', 'b'), sealedLog('a', 'b')].map((rig) => rig.file(writeBase(rig, 'x', 'y').name))
     expect(one).toEqual(two)
-    expect(one.toString()).toMatch(/^#V1 min=1 node=\S+ base=\d+ .*#B1 e=0\.0 l=1 n=2 d=0 .*#F n=2 l=2 digest=state chain=[0-9a-f]{8} t=\d+ p=[0-9a-f]{8} c=[0-9a-f]{8}\r\n$/s)
+    expect(one.toString()).toMatch(
+      /^#V1 min=1 node=\S+ base=\d+ .*#B1 e=0\.0 l=1 n=2 d=0 .*#F n=2 l=2 digest=state chain=[0-9a-f]{8} t=\d+ p=[0-9a-f]{8} c=[0-9a-f]{8}\r\n$/s,
+    )
   })
 
   it('is refused with a record missing, or the footer', () => {

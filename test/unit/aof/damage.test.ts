@@ -104,7 +104,14 @@ function openSegment(random: Random): { disk: SimDisk; pieces: Piece[]; bytes: B
     const { line, mark } = reader
     const durable = isBatch ? line.durable : (mark?.last ?? 0)
     const lineStart = isBatch ? reader.offset - line.bodyBytes - line.lineBytes : reader.linkStart
-    pieces.push({ start: reader.linkStart, lineStart, end: reader.offset, first: isBatch ? line.first : reader.nextLsn, last: reader.nextLsn - 1, durable })
+    pieces.push({
+      start: reader.linkStart,
+      lineStart,
+      end: reader.offset,
+      first: isBatch ? line.first : reader.nextLsn,
+      last: reader.nextLsn - 1,
+      durable,
+    })
   }
   return { disk: rig.disk, pieces, bytes, name }
 }
@@ -199,7 +206,9 @@ describe('rot', () => {
     expect(error).toBeInstanceOf(StockdError)
     const { code, message, cause } = error as StockdError & { cause: CorruptionReport }
     expect(code).toBe('LOG_CORRUPT')
-    expect(message).toMatch(/1\.incr\.aof is corrupt at byte \d+, LSN 2: the checksum of a batch is wrong; records up to LSN 3 were durable/)
+    expect(message).toMatch(
+      /1\.incr\.aof is corrupt at byte \d+, LSN 2: the checksum of a batch is wrong; records up to LSN 3 were durable/,
+    )
     expect(cause).toMatchObject({ lsn: 2, durable: 3, batchesAfter: 2, recordsAfter: 2, lastAfter: 4 })
     const after = rig.disk.files()
     before.delete(`${DIRECTORY}/stockd.lock`)

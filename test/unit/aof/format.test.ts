@@ -35,7 +35,10 @@ describe('a batch line', () => {
   })
 
   it('looks as the format says', () => {
-    const { bytes } = link({ epoch: 1, incarnation: 4, first: 10, records: 2, durable: 9, time: 1_700_000_000_000, previous: 0xabc }, Buffer.from('body'))
+    const { bytes } = link(
+      { epoch: 1, incarnation: 4, first: 10, records: 2, durable: 9, time: 1_700_000_000_000, previous: 0xabc },
+      Buffer.from('body'),
+    )
     expect(bytes.toString('latin1')).toMatch(/^#B1 e=1\.4 l=10 n=2 d=9 t=1700000000000 b=4 p=00000abc c=[0-9a-f]{8}\r\nbody$/)
   })
 
@@ -187,7 +190,13 @@ describe('node.json', () => {
 describe('file names', () => {
   it('are read back, and nothing else is', () => {
     expect(parseLogFileName(logFileName('incr', 12))).toEqual({ kind: 'incr', seq: 12 })
-    for (const name of ['appendonly.aof.0.incr.aof', 'appendonly.aof.01.incr.aof', 'appendonly.aof.1.incr.aof.tmp', 'x', 'appendonly.aof.manifest']) {
+    for (const name of [
+      'appendonly.aof.0.incr.aof',
+      'appendonly.aof.01.incr.aof',
+      'appendonly.aof.1.incr.aof.tmp',
+      'x',
+      'appendonly.aof.manifest',
+    ]) {
       expect(parseLogFileName(name)).toBeNull()
     }
   })

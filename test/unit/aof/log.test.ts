@@ -12,7 +12,9 @@ describe('a full disk', () => {
     rig.disk.options.quotaBytes = used(rig) + 30
     rig.turn('b')
     expect(rig.file('appendonly.aof.1.incr.aof')).toEqual(before)
-    expect(rig.failures).toEqual([{ from: 2, to: 2, message: 'MISCONF AOF write failed (ENOSPC). Outcome unknown; retry with the same order id' }])
+    expect(rig.failures).toEqual([
+      { from: 2, to: 2, message: 'MISCONF AOF write failed (ENOSPC). Outcome unknown; retry with the same order id' },
+    ])
     expect(rig.log.refusal()).toBe('MISCONF AOF write failed (ENOSPC); command not executed')
     expect(rig.log).toMatchObject({ last: 2, written: 1, acked: 1, phase: 'blocked' })
 
@@ -103,7 +105,9 @@ describe('a failed fsync', () => {
   it('acknowledges nothing, tells who waits, and makes the node read-only', () => {
     const rig = failed('always')
     expect(rig.log).toMatchObject({ phase: 'failed', acked: 1, durable: 1, last: 3 })
-    expect(rig.failures).toEqual([{ from: 2, to: 3, message: 'MISCONF AOF fsync failed (EIO) at LSN 2..3; outcome unknown; node is read-only' }])
+    expect(rig.failures).toEqual([
+      { from: 2, to: 3, message: 'MISCONF AOF fsync failed (EIO) at LSN 2..3; outcome unknown; node is read-only' },
+    ])
     expect(rig.log.refusal()).toMatch(/^MISCONF AOF fsync failed \(EIO\) at LSN 2\.\.3; node is read-only/)
   })
 
@@ -138,19 +142,22 @@ describe('a failed fsync', () => {
     expect(afterCrash(rig, 'power').found).toEqual(['NOTE a', 'NOTE b', 'NOTE c', 'NOTE d'])
   })
 
-  it.each(['open', 'write', 'sync', 'rename', 'syncDirectory'] as const)('stays read-only if reopening fails at %s, and can be reopened later', (point) => {
-    const rig = failed('always')
-    rig.disk.failNext(point, 'EIO')
-    let error: Error | null | undefined
-    rig.log.reopen((e) => (error = e))
-    rig.settle()
-    expect(error?.message).toContain('EIO')
-    expect(rig.log.phase).toBe('failed')
-    rig.log.reopen((e) => (error = e))
-    rig.settle()
-    expect(error).toBeNull()
-    expect(afterCrash(rig, 'power').found).toEqual(['NOTE a', 'NOTE b', 'NOTE c'])
-  })
+  it.each(['open', 'write', 'sync', 'rename', 'syncDirectory'] as const)(
+    'stays read-only if reopening fails at %s, and can be reopened later',
+    (point) => {
+      const rig = failed('always')
+      rig.disk.failNext(point, 'EIO')
+      let error: Error | null | undefined
+      rig.log.reopen((e) => (error = e))
+      rig.settle()
+      expect(error?.message).toContain('EIO')
+      expect(rig.log.phase).toBe('failed')
+      rig.log.reopen((e) => (error = e))
+      rig.settle()
+      expect(error).toBeNull()
+      expect(afterCrash(rig, 'power').found).toEqual(['NOTE a', 'NOTE b', 'NOTE c'])
+    },
+  )
 
   it('with the option rewrite is answered by a new segment at once', () => {
     const rig = failed('always', 'rewrite')
@@ -281,7 +288,12 @@ describe('an idle log', () => {
       rig.pass(1000)
       rig.settle()
     }
-    expect(rig.file('appendonly.aof.1.incr.aof').toString().match(/#D l=1 /g)).toHaveLength(1)
+    expect(
+      rig
+        .file('appendonly.aof.1.incr.aof')
+        .toString()
+        .match(/#D l=1 /g),
+    ).toHaveLength(1)
     expect(afterCrash(rig, 'power').found).toEqual(['NOTE a'])
   })
 
@@ -291,7 +303,12 @@ describe('an idle log', () => {
     rig.turn('b')
     rig.pass(1000)
     rig.turn('c')
-    expect(rig.file('appendonly.aof.1.incr.aof').toString().match(/#TS:17\d{8}\r\n#B1 /g)).toHaveLength(2)
+    expect(
+      rig
+        .file('appendonly.aof.1.incr.aof')
+        .toString()
+        .match(/#TS:17\d{8}\r\n#B1 /g),
+    ).toHaveLength(2)
   })
 })
 
@@ -360,18 +377,21 @@ describe('rotation', () => {
 })
 
 describe('a clean stop', () => {
-  it.each(['always', 'everysec', 'no'] as const)('makes everything durable under %s, and the next start goes on in the same file', (policy) => {
-    const rig = new LogRig(undefined, { policy })
-    rig.turn('a')
-    rig.append('b')
-    expect(rig.close()).toBeNull()
-    const next = afterCrash(rig, 'power', { policy })
-    expect(next.inspection).toMatchObject({ clean: true, damage: null })
-    expect(next.found).toEqual(['NOTE a', 'NOTE b'])
-    next.turn('c')
-    expect(next.log.currentSegment).toBe('appendonly.aof.1.incr.aof')
-    expect(afterCrash(next, 'kill').found).toEqual(['NOTE a', 'NOTE b', 'NOTE c'])
-  })
+  it.each(['always', 'everysec', 'no'] as const)(
+    'makes everything durable under %s, and the next start goes on in the same file',
+    (policy) => {
+      const rig = new LogRig(undefined, { policy })
+      rig.turn('a')
+      rig.append('b')
+      expect(rig.close()).toBeNull()
+      const next = afterCrash(rig, 'power', { policy })
+      expect(next.inspection).toMatchObject({ clean: true, damage: null })
+      expect(next.found).toEqual(['NOTE a', 'NOTE b'])
+      next.turn('c')
+      expect(next.log.currentSegment).toBe('appendonly.aof.1.incr.aof')
+      expect(afterCrash(next, 'kill').found).toEqual(['NOTE a', 'NOTE b', 'NOTE c'])
+    },
+  )
 
   it('reports what it could not save', () => {
     const rig = new LogRig(undefined, { policy: 'no' })

@@ -102,7 +102,10 @@ describe('a start refuses', () => {
     const { disk } = stopped('a')
     disk.damage(path(SEGMENT), (bytes) => {
       const end = bytes.indexOf('\n') + 1
-      const covered = bytes.subarray(0, end - 12).toString('latin1').replace('#V1 min=1', '#V3 min=2')
+      const covered = bytes
+        .subarray(0, end - 12)
+        .toString('latin1')
+        .replace('#V1 min=1', '#V3 min=2')
       return Buffer.concat([lineWithCrc(covered), bytes.subarray(end)])
     })
     const error = refusal(disk)
@@ -164,7 +167,9 @@ describe('a start after an unclean stop', () => {
     disk.damage(path(SEGMENT), (bytes) => bytes.subarray(0, -3))
     const next = new LogRig(disk)
     expect(next.found).toEqual(['NOTE a', 'NOTE b'])
-    expect(next.notes[0]).toMatch(/^warn: torn tail in appendonly\.aof\.1\.incr\.aof at byte \d+ \(the file ends within a batch\): \d+ bytes cut and kept in \/data\/quarantine; LSN 3 is the first/)
+    expect(next.notes[0]).toMatch(
+      /^warn: torn tail in appendonly\.aof\.1\.incr\.aof at byte \d+ \(the file ends within a batch\): \d+ bytes cut and kept in \/data\/quarantine; LSN 3 is the first/,
+    )
     const [name] = disk.list(`${DIRECTORY}/quarantine`)
     expect(disk.files().get(`${DIRECTORY}/quarantine/${name}`)?.toString()).toMatch(/^#B1 e=1\.1 l=3 .*NOTE\r\n\$1\r\n$/s)
     expect(disk.sizeOf(path(SEGMENT))).toBe(-1)
@@ -241,7 +246,9 @@ describe('a first start', () => {
 describe('files that the manifest does not name', () => {
   it('are deleted if they are empty or superseded, kept in quarantine if they have records', () => {
     const { disk } = stopped('a')
-    const header = Buffer.from(disk.files().get(path(SEGMENT)) ?? '').toString('latin1').split('\r\n')[0]
+    const header = Buffer.from(disk.files().get(path(SEGMENT)) ?? '')
+      .toString('latin1')
+      .split('\r\n')[0]
     put(disk, 'appendonly.aof.8.incr.aof', `${header}\r\n`)
     put(disk, 'appendonly.aof.9.incr.aof', `${header}\r\n${recordOf('x')}`)
     put(disk, 'appendonly.aof.manifest.tmp', 'half')

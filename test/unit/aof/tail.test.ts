@@ -27,7 +27,8 @@ describe('the tail', () => {
           case 2:
             if (pending.length === 0) break
             // Encoded twice, as after a write that found no room.
-            for (let i = random.between(1, 2); i > 0; i--) tail.encode(Object.assign(new BatchLine(), { records: pending.length }), random.chance(0.3) ? 1_700_000_000 : 0)
+            for (let i = random.between(1, 2); i > 0; i--)
+              tail.encode(Object.assign(new BatchLine(), { records: pending.length }), random.chance(0.3) ? 1_700_000_000 : 0)
             links.push({ position: tail.position, bytes: Buffer.from(tail.buffer.subarray(tail.linkStart, tail.linkEnd)) })
             check(tail, pending, `seed ${seed} step ${step}`)
             tail.keep()
