@@ -60,13 +60,19 @@ export function recount(state: LedgerState, only: Sku | undefined): Recount {
     expect(total === available + sku.reserved + sku.sold, `${name}: total ${total} is not ${available} + ${sku.reserved} + ${sku.sold}`)
     expect(available >= 0 && sku.reserved >= 0 && sku.sold >= 0, `${name}: a number below 0`)
     expect(sku.reserved === (reserved.get(sku) ?? 0), `${name}: reserved ${sku.reserved}, its open holds have ${reserved.get(sku) ?? 0}`)
-    expect(sku.sold === (sold.get(sku) ?? 0) + sku.settled, `${name}: sold ${sku.sold}, its orders have ${(sold.get(sku) ?? 0) + sku.settled}`)
+    expect(
+      sku.sold === (sold.get(sku) ?? 0) + sku.settled,
+      `${name}: sold ${sku.sold}, its orders have ${(sold.get(sku) ?? 0) + sku.settled}`,
+    )
     expect(sku.holds.size === (holds.get(sku) ?? 0), `${name}: ${sku.holds.size} open orders, counted ${holds.get(sku) ?? 0}`)
   }
   for (const [buyer, uses] of used) {
     for (const [sku, count] of uses) {
       const known = buyers.used(buyer, sku.number)
-      expect(known >= count, `buyer ${Buffer.from(buyers.bytes(buyer).subarray(buyers.nameStart(buyer), buyers.nameEnd(buyer))).toString('latin1')}: uses ${known}, his orders ${count}`)
+      expect(
+        known >= count,
+        `buyer ${Buffer.from(buyers.bytes(buyer).subarray(buyers.nameStart(buyer), buyers.nameEnd(buyer))).toString('latin1')}: uses ${known}, his orders ${count}`,
+      )
     }
   }
   return { skus, orders, violations }

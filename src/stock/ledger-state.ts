@@ -318,7 +318,11 @@ export class LedgerState {
   }
 
   /** chosen[i] held units go back; when nothing is left the order is RELEASED. @returns true if it is. */
-  release(order: number, extra: OrderExtra | null, change: { at: number; operation: Operation | null; reason: Uint8Array | null }): boolean {
+  release(
+    order: number,
+    extra: OrderExtra | null,
+    change: { at: number; operation: Operation | null; reason: Uint8Array | null },
+  ): boolean {
     const { rows, chosen, units } = this
     this.readUnits(order, extra)
     const items = rows.itemCount(order)
@@ -506,7 +510,13 @@ export class LedgerState {
 
   /** A SKU that exists, or one that was dropped and is still in orders. */
   loadSku(sku: { name: Uint8Array; generation: number; origin: SkuOrigin; isDropped: boolean }): Sku {
-    const loaded = new Sku({ number: this.skus.length, generation: sku.generation, name: sku.name, origin: sku.origin, holds: new Holds(this.rows) })
+    const loaded = new Sku({
+      number: this.skus.length,
+      generation: sku.generation,
+      name: sku.name,
+      origin: sku.origin,
+      holds: new Holds(this.rows),
+    })
     this.skus.push(loaded)
     if (sku.isDropped) loaded.isDropped = true
     else {

@@ -14,9 +14,7 @@ import { ITEMS_MAX, ORDER_ID_BYTES_MAX, OrderRequest, type Slice } from './order
 import { AMENDED_VERSION_MAX, PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from './order-rows.ts'
 import { NO_KEY, type SkuNames } from './sku-names.ts'
 import { sameTerms, type Sku, type SkuOrigin, type SkuTerms } from './sku.ts'
-import {
-  CAPPED, CLAMPED, LATE, NOTHING, ORPHANED, OrderState, Outcome, PARTIAL, REPLAY, Status, TOMBSTONE,
-} from './state.ts'
+import { CAPPED, CLAMPED, LATE, NOTHING, ORPHANED, OrderState, Outcome, PARTIAL, REPLAY, Status, TOMBSTONE } from './state.ts'
 
 /** Orders that one `advance` forgets at most: about half a millisecond. */
 const TRIMMED_PER_ADVANCE = 512
@@ -171,7 +169,8 @@ export class Ledger {
     const { rows } = state
     const orderState = rows.state(order) as OrderState
     if (rows.has(order, TOMBSTONE_FLAG)) return outcome.set(Status.RELEASED, rows.at(order), NOTHING)
-    if (rows.has(order, PAID_FLAG) !== request.isPaid || rows.itemCount(order) !== request.count) return outcome.set(Status.CONFLICT, 0, NOTHING)
+    if (rows.has(order, PAID_FLAG) !== request.isPaid || rows.itemCount(order) !== request.count)
+      return outcome.set(Status.CONFLICT, 0, NOTHING)
     for (let i = 0; i < request.count; i++) {
       const item = this.#itemOf(order, request, i)
       if (item === -1 || rows.itemQuantity(order, item) !== request.quantity[i]) return outcome.set(Status.CONFLICT, 0, NOTHING)
@@ -323,7 +322,8 @@ export class Ledger {
     if (!ref.isPresent) return outcome.set(Status.OK, soldAt, REPLAY)
     const payment = this.#paymentOf(order, extra)
     const isSame = this.#isWhatWasSold(order, extra, request)
-    if (payment !== null && sameSlice(payment, ref)) return outcome.set(isSame ? Status.OK : Status.CONFLICT, isSame ? soldAt : 0, isSame ? REPLAY : NOTHING)
+    if (payment !== null && sameSlice(payment, ref))
+      return outcome.set(isSame ? Status.OK : Status.CONFLICT, isSame ? soldAt : 0, isSame ? REPLAY : NOTHING)
     if (payment === null && isSame && !extra.hasOrphan(ref.bytes, ref.start, ref.end)) {
       const adopted = ref.copy()
       for (let i = rows.itemCount(order) - 1; i >= 0; i--) state.chosen[i] = state.soldAtFirst(order, i, extra)
@@ -339,7 +339,8 @@ export class Ledger {
     const { rows } = state
     const { ref } = request
     const expiredAt = rows.at(order)
-    if (ref.isPresent && extra !== null && extra.hasOrphan(ref.bytes, ref.start, ref.end)) return outcome.set(Status.EXPIRED, expiredAt, ORPHANED)
+    if (ref.isPresent && extra !== null && extra.hasOrphan(ref.bytes, ref.start, ref.end))
+      return outcome.set(Status.EXPIRED, expiredAt, ORPHANED)
     state.readUnits(order, extra)
     if (!this.#choose(order, request)) return outcome.set(Status.QUANTITY, 0, NOTHING)
     // The first item in the order given is reported: that of the ITEMS, if there are any.
@@ -448,7 +449,11 @@ export class Ledger {
   }
 
   /** Gives back chosen[i] units. @returns true if nothing is left and the order is RELEASED. */
-  #release(order: number, extra: OrderExtra | null, change: { request: OrderRequest | null; reason: Uint8Array | null; now: number }): boolean {
+  #release(
+    order: number,
+    extra: OrderExtra | null,
+    change: { request: OrderRequest | null; reason: Uint8Array | null; now: number },
+  ): boolean {
     const { state } = this
     const { request, reason, now } = change
     const operation = request === null ? null : this.#operationOf(order, request, OperationKind.RELEASE, now)
@@ -473,7 +478,8 @@ export class Ledger {
     if (orderState !== OrderState.RESERVED) return outcome.set(orderState, rows.at(order), NOTHING)
     let maxHoldSeconds = Infinity
     const sequence = rows.sequence(order)
-    for (let i = rows.itemCount(order) - 1; i >= 0; i--) maxHoldSeconds = Math.min(maxHoldSeconds, state.skuOf(order, i).maxHoldSecondsOf(sequence))
+    for (let i = rows.itemCount(order) - 1; i >= 0; i--)
+      maxHoldSeconds = Math.min(maxHoldSeconds, state.skuOf(order, i).maxHoldSecondsOf(sequence))
     const cap = rows.created(order) + maxHoldSeconds * 1000
     const wanted = now + request.durationMs
     const deadline = Math.max(rows.deadline(order), Math.min(wanted, cap))
@@ -510,7 +516,11 @@ export class Ledger {
     const operation = this.#operationOf(order, request, OperationKind.RETURN, now)
     const isReturned = state.takeBack(order, extra, { at: now, operation, reason, isNoRestock })
     this.#facts.orderReturned(order, now, {
-      quantities: state.chosen, isWhole: request.count === 0, operation: operation === null ? null : operation.id, reason, isNoRestock,
+      quantities: state.chosen,
+      isWhole: request.count === 0,
+      operation: operation === null ? null : operation.id,
+      reason,
+      isNoRestock,
     })
     const items = rows.itemCount(order)
     for (let i = 0; i < items && !isNoRestock; i++) {
@@ -639,13 +649,19 @@ export class Ledger {
   #trim(now: number): void {
     const { closed, confirmed } = this.state
     let closedCount = 0
-    for (let order = closed.first; order !== 0 && closedCount < TRIMMED_PER_ADVANCE && this.#keptUntil(order) <= now; order = closed.next(order)) closedCount++
+    for (
+      let order = closed.first;
+      order !== 0 && closedCount < TRIMMED_PER_ADVANCE && this.#keptUntil(order) <= now;
+      order = closed.next(order)
+    )
+      closedCount++
     let confirmedCount = 0
     for (
       let order = confirmed.first;
       order !== 0 && closedCount + confirmedCount < TRIMMED_PER_ADVANCE && this.#keptUntil(order) <= now;
       order = confirmed.next(order)
-    ) confirmedCount++
+    )
+      confirmedCount++
     if (closedCount + confirmedCount === 0) return
     this.state.trim(closedCount, confirmedCount)
     this.#facts.ordersTrimmed(now, { closed: closedCount, confirmed: confirmedCount })
@@ -708,7 +724,8 @@ export class Ledger {
   }
 
   #tellIfAvailable(sku: Sku, givenBack: number, now: number): void {
-    if (givenBack > 0 && sku.available > sku.terms.safety && sku.available - givenBack <= sku.terms.safety) this.#facts.availableAgain(sku, now)
+    if (givenBack > 0 && sku.available > sku.terms.safety && sku.available - givenBack <= sku.terms.safety)
+      this.#facts.availableAgain(sku, now)
   }
 }
 

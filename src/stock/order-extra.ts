@@ -90,8 +90,12 @@ export class OrderExtra {
   /** Writes it to the order's row, in place if it fits. */
   store(rows: OrderRows, order: number): void {
     const parts =
-      (this.ref === null ? 0 : REF) | (this.reason === null ? 0 : REASON) | (this.updated === 0 ? 0 : UPDATED) |
-      (this.columns === null ? 0 : COLUMNS) | (this.operations.length === 0 ? 0 : OPERATIONS) | (this.orphans.length === 0 ? 0 : ORPHANS)
+      (this.ref === null ? 0 : REF) |
+      (this.reason === null ? 0 : REASON) |
+      (this.updated === 0 ? 0 : UPDATED) |
+      (this.columns === null ? 0 : COLUMNS) |
+      (this.operations.length === 0 ? 0 : OPERATIONS) |
+      (this.orphans.length === 0 ? 0 : ORPHANS)
     const old = rows.word(order, EXTRA)
     if (parts === 0) {
       OrderExtra.free(rows, order)

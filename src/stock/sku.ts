@@ -27,8 +27,16 @@ export interface SkuTerms {
 
 export function sameTerms(a: SkuTerms, b: SkuTerms): boolean {
   return (
-    a.holdSeconds === b.holdSeconds && a.maxHoldSeconds === b.maxHoldSeconds && a.limit === b.limit && a.maxQuantity === b.maxQuantity &&
-    a.safety === b.safety && a.start === b.start && a.end === b.end && a.price === b.price && a.seller === b.seller && a.paused === b.paused
+    a.holdSeconds === b.holdSeconds &&
+    a.maxHoldSeconds === b.maxHoldSeconds &&
+    a.limit === b.limit &&
+    a.maxQuantity === b.maxQuantity &&
+    a.safety === b.safety &&
+    a.start === b.start &&
+    a.end === b.end &&
+    a.price === b.price &&
+    a.seller === b.seller &&
+    a.paused === b.paused
   )
 }
 

@@ -41,7 +41,19 @@ export type Status = (typeof Status)[keyof typeof Status]
 
 /** Words of the statuses that are values, as clients hear them. */
 export const STATUS_WORDS = [
-  'OK', 'RESERVED', 'CONFIRMED', 'RELEASED', 'EXPIRED', 'RETURNED', 'SOLDOUT', 'HELD', 'LIMIT', 'CLOSED', 'UNKNOWN', 'SHORT', 'MISMATCH',
+  'OK',
+  'RESERVED',
+  'CONFIRMED',
+  'RELEASED',
+  'EXPIRED',
+  'RETURNED',
+  'SOLDOUT',
+  'HELD',
+  'LIMIT',
+  'CLOSED',
+  'UNKNOWN',
+  'SHORT',
+  'MISMATCH',
 ] as const
 
 const word = (text: string): Uint8Array => Buffer.from(text, 'latin1')

@@ -6,7 +6,7 @@ import { StockdError } from '../../base/error.ts'
 import type { Request } from '../../resp/request.ts'
 import { operationDigest } from '../../stock/ledger.ts'
 import type { LedgerState } from '../../stock/ledger-state.ts'
-import { OperationKind, OrderExtra, type Operation } from '../../stock/order-extra.ts'
+import { OperationKind, type Operation, type OrderExtra } from '../../stock/order-extra.ts'
 import { ITEMS_MAX, OrderRequest, QUANTITY_MAX } from '../../stock/order-request.ts'
 import type { Sku, SkuTerms } from '../../stock/sku.ts'
 import { OrderState } from '../../stock/state.ts'
@@ -44,21 +44,49 @@ export class StockReplay {
       return true
     }
     switch (record.latin1(0)) {
-      case 'ORDER.CONFIRMED': this.#confirmed(); return true
-      case 'ORDER.RELEASED': this.#released(); return true
-      case 'ORDER.EXPIRED': this.#expired(); return true
-      case 'ORDER.EXTENDED': this.#extended(); return true
-      case 'ORDER.RETURNED': this.#returned(); return true
-      case 'ORDER.PAYMENT_ORPHANED': this.#orphaned(); return true
-      case 'ORDER.TOMBSTONE': this.#tombstone(); return true
-      case 'ORDER.GRACED': this.#graced(); return true
-      case 'ORDER.TRIMMED': this.#trimmed(); return true
-      case 'STOCK.CREATED': this.#created(); return true
-      case 'STOCK.ALTERED': this.#altered(); return true
-      case 'STOCK.ADJUSTED': this.#adjusted(); return true
-      case 'STOCK.DROPPED': this.#dropped(); return true
+      case 'ORDER.CONFIRMED':
+        this.#confirmed()
+        return true
+      case 'ORDER.RELEASED':
+        this.#released()
+        return true
+      case 'ORDER.EXPIRED':
+        this.#expired()
+        return true
+      case 'ORDER.EXTENDED':
+        this.#extended()
+        return true
+      case 'ORDER.RETURNED':
+        this.#returned()
+        return true
+      case 'ORDER.PAYMENT_ORPHANED':
+        this.#orphaned()
+        return true
+      case 'ORDER.TOMBSTONE':
+        this.#tombstone()
+        return true
+      case 'ORDER.GRACED':
+        this.#graced()
+        return true
+      case 'ORDER.TRIMMED':
+        this.#trimmed()
+        return true
+      case 'STOCK.CREATED':
+        this.#created()
+        return true
+      case 'STOCK.ALTERED':
+        this.#altered()
+        return true
+      case 'STOCK.ADJUSTED':
+        this.#adjusted()
+        return true
+      case 'STOCK.DROPPED':
+        this.#dropped()
+        return true
       case 'STOCK.SOLDOUT':
-      case 'STOCK.AVAILABLE': this.#sellable(); return true
+      case 'STOCK.AVAILABLE':
+        this.#sellable()
+        return true
       default:
         return this.#snapshot.replay(record, (why) => this.#contradiction(why))
     }
@@ -363,7 +391,8 @@ export class StockReplay {
   }
 
   #event(part: number, i: number): void {
-    if (!this.#outbox.replay(part, this.#integer(i, 1))) throw this.#contradiction(`the last event of part ${part} was ${this.#outbox.last(part)}`)
+    if (!this.#outbox.replay(part, this.#integer(i, 1)))
+      throw this.#contradiction(`the last event of part ${part} was ${this.#outbox.last(part)}`)
   }
 
   #operation(order: number, kind: number, when: number): Operation | null {

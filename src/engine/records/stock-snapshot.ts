@@ -25,7 +25,7 @@ import { OrderRows, PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from '../../stock/
 import type { Sku } from '../../stock/sku.ts'
 import { ORDER_STATES, OrderState } from '../../stock/state.ts'
 import { Journal } from '../journal.ts'
-import { Outbox, PARTS } from '../outbox.ts'
+import { type Outbox, PARTS } from '../outbox.ts'
 import { readTerms, writeTerms } from './sku-terms.ts'
 
 /** Records that one piece of a snapshot has: some hundred microseconds. */
@@ -224,15 +224,25 @@ export class StockSnapshot {
     this.#record = record
     this.#contradiction = contradiction
     switch (record.latin1(0)) {
-      case 'SNAPSHOT.LEDGER': this.#loadLedger(); return true
-      case 'SNAPSHOT.SKU': this.#loadSku(); return true
+      case 'SNAPSHOT.LEDGER':
+        this.#loadLedger()
+        return true
+      case 'SNAPSHOT.SKU':
+        this.#loadSku()
+        return true
       case 'SNAPSHOT.MAXHOLD':
         this.#arity(5)
         this.#sku(1).earlierMaxHolds.push({ through: this.#integer(3), seconds: this.#integer(4, 1) })
         return true
-      case 'SNAPSHOT.ADJUSTMENT': this.#loadAdjustment(); return true
-      case 'SNAPSHOT.ORDER': this.#loadOrder(); return true
-      case 'SNAPSHOT.USE': this.#loadUse(); return true
+      case 'SNAPSHOT.ADJUSTMENT':
+        this.#loadAdjustment()
+        return true
+      case 'SNAPSHOT.ORDER':
+        this.#loadOrder()
+        return true
+      case 'SNAPSHOT.USE':
+        this.#loadUse()
+        return true
       case 'SNAPSHOT.COMPLETE':
         this.#state.buyers.sortLists()
         this.#loaded.clear()
@@ -260,7 +270,8 @@ export class StockSnapshot {
     const generation = this.#integer(2, 1)
     const isDropped = record.is(3, 'DROPPED')
     const name = record.copy(1)
-    if (this.#loaded.has(generation) || (!isDropped && this.#state.names.find(name, 0, name.length) !== -1)) throw this.#contradiction('it is there already')
+    if (this.#loaded.has(generation) || (!isDropped && this.#state.names.find(name, 0, name.length) !== -1))
+      throw this.#contradiction('it is there already')
     const origin = { total: this.#integer(5), terms: readTerms(record, 6, integer) }
     const sku = this.#state.loadSku({ name, generation, origin, isDropped })
     this.#loaded.set(generation, sku)

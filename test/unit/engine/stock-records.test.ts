@@ -42,7 +42,8 @@ class Shop {
   /** The log, or a snapshot, replayed into a new engine that has other hash seeds. */
   replayed(from: 'log' | 'snapshot' = 'log'): Engine {
     const next = new Engine({ ...this.options, seed: 4711 })
-    for (const record of from === 'log' ? this.log : this.snapshot()) next.replay(new Request().set(record.map((word) => Buffer.from(word, 'latin1'))))
+    for (const record of from === 'log' ? this.log : this.snapshot())
+      next.replay(new Request().set(record.map((word) => Buffer.from(word, 'latin1'))))
     return next
   }
 
@@ -55,7 +56,7 @@ class Shop {
 
   snapshot(): string[][] {
     const journal = new Journal()
-    for (const _ of this.engine.snapshot(journal)) void _
+    for (const _ of this.engine.snapshot(journal)) continue
     return words(journal)
   }
 
@@ -258,7 +259,10 @@ describe('a record that contradicts the state', () => {
     ['another version', ['ORDER.EXPIRED', '{u}1', String(NOW + 900_000), '3', '2', 'cup', '1', '1', '5']],
     ['units that are not held', ['ORDER.RELEASED', '{u}1', String(NOW), '2', '2', 'PART', 'x', '', 'cup', '1', '2', '6']],
     ['a return of what is not sold', ['ORDER.RETURNED', '{u}1', String(NOW), '2', '2', 'WHOLE', '', '', 'RESTOCK', 'cup', '1', '1', '5']],
-    ['a name that is taken', ['STOCK.CREATED', 'cup', '2', String(NOW), '2', '5', '900', '1800', '0', '1', '0', '0', '0', '-1', '', 'OPEN']],
+    [
+      'a name that is taken',
+      ['STOCK.CREATED', 'cup', '2', String(NOW), '2', '5', '900', '1800', '0', '1', '0', '0', '0', '-1', '', 'OPEN'],
+    ],
     ['a drop while units are reserved', ['STOCK.DROPPED', 'cup', '1', String(NOW), '2']],
     ['sold out while it is not', ['STOCK.SOLDOUT', 'cup', '1', String(NOW), '2', '0', '2']],
     ['more to forget than there is', ['ORDER.TRIMMED', String(NOW), '1', '0']],

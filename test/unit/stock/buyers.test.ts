@@ -8,14 +8,24 @@ import { OrderRows } from '../../../src/stock/order-rows.ts'
 import { Sku } from '../../../src/stock/sku.ts'
 
 const terms = {
-  holdSeconds: 1, maxHoldSeconds: 1, limit: 0, maxQuantity: 1, safety: 0, start: 0, end: 0, price: -1, seller: '', paused: false,
+  holdSeconds: 1,
+  maxHoldSeconds: 1,
+  limit: 0,
+  maxQuantity: 1,
+  safety: 0,
+  start: 0,
+  end: 0,
+  price: -1,
+  seller: '',
+  paused: false,
 }
 
 function shop(count: number): { skus: Sku[]; buyers: Buyers } {
   const orders = new OrderRows(1)
   const skus = Array.from(
     { length: count },
-    (_, number) => new Sku({ number, generation: number + 1, name: Buffer.from(`s${number}`), origin: { total: 0, terms }, holds: new Holds(orders) }),
+    (_, number) =>
+      new Sku({ number, generation: number + 1, name: Buffer.from(`s${number}`), origin: { total: 0, terms }, holds: new Holds(orders) }),
   )
   return { skus, buyers: new Buyers({ seed: 3, orders, skus }) }
 }

@@ -34,7 +34,11 @@ describe("an order's row", () => {
             rows.setCreated(row, (expected.created = big(42)), (expected.sequence = big(48)))
             break
           case 3:
-            rows.setTimes(row, (expected.deadline = random.pick([0, INSTANT_MAX, big(42)])), (expected.at = random.pick([INSTANT_MAX, big(42)])))
+            rows.setTimes(
+              row,
+              (expected.deadline = random.pick([0, INSTANT_MAX, big(42)])),
+              (expected.at = random.pick([INSTANT_MAX, big(42)])),
+            )
             break
           default: {
             const flag = random.pick([PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG])
@@ -44,8 +48,13 @@ describe("an order's row", () => {
         }
       }
       expect({
-        state: rows.state(row), version: rows.version(row), created: rows.created(row), sequence: rows.sequence(row),
-        deadline: rows.deadline(row), at: rows.at(row), flags: rows.word(row, 0) & (PAID_FLAG | PAYMENT_FLAG | TOMBSTONE_FLAG),
+        state: rows.state(row),
+        version: rows.version(row),
+        created: rows.created(row),
+        sequence: rows.sequence(row),
+        deadline: rows.deadline(row),
+        at: rows.at(row),
+        flags: rows.word(row, 0) & (PAID_FLAG | PAYMENT_FLAG | TOMBSTONE_FLAG),
       }).toEqual(expected)
       expect(items.map((_, i) => [rows.itemSku(row, i), rows.itemQuantity(row, i)])).toEqual(items)
       expect(rows.find(id, 0, id.length, hash)).toBe(row)
@@ -69,7 +78,13 @@ describe("an order's extra row", () => {
     const id = Buffer.from('o')
     const order = rows.create(id, 0, 1, rows.table.hash(id, 0, 1), { items: 3, isWide: false })
     const bytes = (most: number): Buffer => Buffer.from(Array.from({ length: random.between(1, most) }, () => random.below(256)))
-    const operation = (): Operation => ({ kind: random.between(1, 2), id: bytes(256), digestA: random.uint32(), digestB: random.uint32(), when: 1.7e12 })
+    const operation = (): Operation => ({
+      kind: random.between(1, 2),
+      id: bytes(256),
+      digestA: random.uint32(),
+      digestB: random.uint32(),
+      when: 1.7e12,
+    })
     const column = (): Column => ({ released: random.below(1e9), sold: random.below(1e9), returned: random.below(1e9) })
     for (let round = 0; round < 200; round++) {
       const extra = new OrderExtra()

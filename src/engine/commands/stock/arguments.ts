@@ -7,7 +7,13 @@ import { parseInteger } from '../../../base/decimal.ts'
 import { invalidExpireTime, SYNTAX, VALUE_NOT_AN_INTEGER } from '../../../resp/errors.ts'
 import { MADE_ID_BYTES } from '../../../stock/order-ids.ts'
 import {
-  ITEMS_MAX, ORDER_ID_BYTES_MAX, type OrderRequest, QUANTITY_MAX, REF_BYTES_MAX, SKU_BYTES_MAX, type Slice,
+  ITEMS_MAX,
+  ORDER_ID_BYTES_MAX,
+  type OrderRequest,
+  QUANTITY_MAX,
+  REF_BYTES_MAX,
+  SKU_BYTES_MAX,
+  type Slice,
 } from '../../../stock/order-request.ts'
 import type { Call } from '../../call.ts'
 
@@ -69,7 +75,8 @@ export function readItems(call: Call, request: OrderRequest, i: number): boolean
       reply.error(quantity === quantity ? `ERR quantity must be 1 to ${QUANTITY_MAX}` : VALUE_NOT_AN_INTEGER)
       return false
     }
-    if (!request.addItem(start, end, quantity)) return fail(call, `ERR at most ${ITEMS_MAX} SKUs in an order, and ${QUANTITY_MAX} units of each`)
+    if (!request.addItem(start, end, quantity))
+      return fail(call, `ERR at most ${ITEMS_MAX} SKUs in an order, and ${QUANTITY_MAX} units of each`)
   }
   return true
 }

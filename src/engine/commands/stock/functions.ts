@@ -29,7 +29,8 @@ class FunctionCall {
     if (keys > BigInt(request.argc - HEADER)) return reply.error("ERR Number of keys can't be greater than number of args")
     const isRead = target.flags.includes('readonly')
     if (isReadOnly && !isRead) return reply.error('ERR Can not execute a script with write flag using *_ro command.')
-    if (keys !== (request.argc > HEADER && target.keys !== NO_KEYS ? 1n : 0n)) return reply.error(`ERR ${target.name} has another number of keys`)
+    if (keys !== (request.argc > HEADER && target.keys !== NO_KEYS ? 1n : 0n))
+      return reply.error(`ERR ${target.name} has another number of keys`)
     const inner = this.#inner
     inner.bytes = request.bytes
     inner.argc = request.argc - HEADER + 1

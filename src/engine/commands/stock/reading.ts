@@ -158,19 +158,19 @@ function readPage(call: Call, hasState: boolean): Page | null {
   const { request, reply } = call
   const page: Page = { count: -1, cursor: '', state: -1 }
   for (let i = 2; i < request.argc; i += 2) {
-    if (i + 1 >= request.argc) return reply.error(SYNTAX), null
+    if (i + 1 >= request.argc) return (reply.error(SYNTAX), null)
     if (request.is(i, 'COUNT') && page.count === -1) {
       const count = parseInteger(request.bytes, request.start[i + 1], request.end[i + 1])
-      if (count !== count) return reply.error(VALUE_NOT_AN_INTEGER), null
-      if (count < 1) return reply.error(SYNTAX), null
+      if (count !== count) return (reply.error(VALUE_NOT_AN_INTEGER), null)
+      if (count < 1) return (reply.error(SYNTAX), null)
       page.count = Math.min(count, COUNT_MAX)
     } else if (request.is(i, 'CURSOR') && page.cursor === '') {
       page.cursor = request.latin1(i + 1)
-      if (page.cursor === '') return reply.error(INVALID_CURSOR), null
+      if (page.cursor === '') return (reply.error(INVALID_CURSOR), null)
     } else if (hasState && request.is(i, 'STATE') && page.state === -1) {
       page.state = stateOf(request, i + 1)
-      if (page.state === -1) return reply.error(SYNTAX), null
-    } else return reply.error(SYNTAX), null
+      if (page.state === -1) return (reply.error(SYNTAX), null)
+    } else return (reply.error(SYNTAX), null)
   }
   if (page.count === -1) page.count = COUNT_DEFAULT
   if (page.cursor === '') page.cursor = BEGINNING
@@ -201,7 +201,8 @@ function orders(call: Call): void {
     if (!(sequence >= 0)) return reply.error(INVALID_CURSOR)
     const id = Buffer.from(page.cursor.slice(colon + 1), 'latin1')
     const last = rows.find(id, 0, id.length, rows.table.hash(id, 0, id.length))
-    if (last !== 0 && rows.sequence(last) === sequence && engine.ledger.state.buyerOf(last) === buyer && buyer !== 0) at = buyers.older(last)
+    if (last !== 0 && rows.sequence(last) === sequence && engine.ledger.state.buyerOf(last) === buyer && buyer !== 0)
+      at = buyers.older(last)
     else while (at !== 0 && rows.sequence(at) >= sequence) at = buyers.older(at)
   }
   const found: number[] = []
@@ -304,28 +305,70 @@ const READ: Pick<CommandSpec, 'flags' | 'keys' | 'categories' | 'group' | 'since
 }
 
 export const readingCommands: readonly CommandSpec[] = [
-  { ...READ, name: 'STOCK.GET', arity: 2, complexity: 'O(1)', summary: 'Returns the units of a SKU that are sellable now.', syntax: 'sku', run: get },
   {
-    ...READ, name: 'STOCK.MGET', arity: -2, complexity: 'O(N) with N the number of SKUs',
-    summary: 'Returns the sellable units of several SKUs.', syntax: 'sku [sku ...]', run: mget,
+    ...READ,
+    name: 'STOCK.GET',
+    arity: 2,
+    complexity: 'O(1)',
+    summary: 'Returns the units of a SKU that are sellable now.',
+    syntax: 'sku',
+    run: get,
+  },
+  {
+    ...READ,
+    name: 'STOCK.MGET',
+    arity: -2,
+    complexity: 'O(N) with N the number of SKUs',
+    summary: 'Returns the sellable units of several SKUs.',
+    syntax: 'sku [sku ...]',
+    run: mget,
   },
   { ...READ, name: 'STOCK.INFO', arity: 2, complexity: 'O(1)', summary: 'Returns everything about a SKU.', syntax: 'sku', run: info },
-  { ...READ, name: 'STOCK.ORDER', arity: 2, complexity: 'O(N) with N the number of items', summary: 'Returns an order.', syntax: 'order', run: order },
   {
-    ...READ, name: 'STOCK.ORDERS', arity: -2, complexity: 'O(N) with N the number of orders looked at',
-    summary: 'Lists the orders of a buyer, newest first.', syntax: 'buyer [STATE state] [CURSOR cursor] [COUNT count]', run: orders,
+    ...READ,
+    name: 'STOCK.ORDER',
+    arity: 2,
+    complexity: 'O(N) with N the number of items',
+    summary: 'Returns an order.',
+    syntax: 'order',
+    run: order,
   },
   {
-    ...READ, name: 'STOCK.HOLDS', arity: -2, complexity: 'O(N + log M) with N the number of holds returned and M that of the SKU',
-    summary: 'Lists the open holds of a SKU by deadline.', syntax: 'sku [CURSOR cursor] [COUNT count]', run: holds,
+    ...READ,
+    name: 'STOCK.ORDERS',
+    arity: -2,
+    complexity: 'O(N) with N the number of orders looked at',
+    summary: 'Lists the orders of a buyer, newest first.',
+    syntax: 'buyer [STATE state] [CURSOR cursor] [COUNT count]',
+    run: orders,
   },
   {
-    ...READ, name: 'STOCK.SHELVES', arity: 2, complexity: 'O(N) with N the number of nodes',
-    summary: 'Returns how the units of a SKU lie on the nodes.', syntax: 'sku', run: shelves,
+    ...READ,
+    name: 'STOCK.HOLDS',
+    arity: -2,
+    complexity: 'O(N + log M) with N the number of holds returned and M that of the SKU',
+    summary: 'Lists the open holds of a SKU by deadline.',
+    syntax: 'sku [CURSOR cursor] [COUNT count]',
+    run: holds,
   },
   {
-    ...READ, flags: ['readonly'], categories: ['read', 'stock', 'slow'], name: 'STOCK.VERIFY', arity: -1,
+    ...READ,
+    name: 'STOCK.SHELVES',
+    arity: 2,
+    complexity: 'O(N) with N the number of nodes',
+    summary: 'Returns how the units of a SKU lie on the nodes.',
+    syntax: 'sku',
+    run: shelves,
+  },
+  {
+    ...READ,
+    flags: ['readonly'],
+    categories: ['read', 'stock', 'slow'],
+    name: 'STOCK.VERIFY',
+    arity: -1,
     complexity: 'O(N) with N the number of orders',
-    summary: 'Recounts orders against the counters of a SKU, or of all.', syntax: '[sku]', run: verify,
+    summary: 'Recounts orders against the counters of a SKU, or of all.',
+    syntax: '[sku]',
+    run: verify,
   },
 ]

@@ -50,20 +50,34 @@ export function refuse(call: Call, status: Status): void {
 function errorOf(call: Call, status: Status): string {
   const { detail, detailStart, detailEnd } = call.engine.ledger.outcome
   switch (status) {
-    case Status.NO_SKU: return noSuchSku(detail, detailStart, detailEnd)
-    case Status.WRONG_TYPE: return WRONG_TYPE
-    case Status.CONFLICT: return 'ORDERCONFLICT order id was used with other items'
-    case Status.OPERATION_CONFLICT: return 'ORDERCONFLICT operation id was used with other items'
-    case Status.ADJUSTMENT_CONFLICT: return 'ORDERCONFLICT adjustment id was used with another delta'
-    case Status.QUANTITY: return 'QTY more units than the order has, or a SKU that is not in it'
-    case Status.NO_BUYER: return 'ERR order id needs a {buyer} tag'
-    case Status.OUT_OF_MEMORY: return OUT_OF_MEMORY
-    case Status.BACKLOG: return 'BACKLOG too many events wait to be stored; nothing was reserved'
-    case Status.TOO_MANY_REFS: return 'ERR too many payments without effect for this order'
-    case Status.TOTAL_TOO_LARGE: return `ERR the total would be above ${Number.MAX_SAFE_INTEGER}`
-    case Status.IN_USE: return 'INUSE units are reserved; FORCE releases them'
-    case Status.TOO_MANY_CHANGES: return 'ERR the order has changed too often; it can only be finished'
-    default: throw new Error(`status ${status} is no error`)
+    case Status.NO_SKU:
+      return noSuchSku(detail, detailStart, detailEnd)
+    case Status.WRONG_TYPE:
+      return WRONG_TYPE
+    case Status.CONFLICT:
+      return 'ORDERCONFLICT order id was used with other items'
+    case Status.OPERATION_CONFLICT:
+      return 'ORDERCONFLICT operation id was used with other items'
+    case Status.ADJUSTMENT_CONFLICT:
+      return 'ORDERCONFLICT adjustment id was used with another delta'
+    case Status.QUANTITY:
+      return 'QTY more units than the order has, or a SKU that is not in it'
+    case Status.NO_BUYER:
+      return 'ERR order id needs a {buyer} tag'
+    case Status.OUT_OF_MEMORY:
+      return OUT_OF_MEMORY
+    case Status.BACKLOG:
+      return 'BACKLOG too many events wait to be stored; nothing was reserved'
+    case Status.TOO_MANY_REFS:
+      return 'ERR too many payments without effect for this order'
+    case Status.TOTAL_TOO_LARGE:
+      return `ERR the total would be above ${Number.MAX_SAFE_INTEGER}`
+    case Status.IN_USE:
+      return 'INUSE units are reserved; FORCE releases them'
+    case Status.TOO_MANY_CHANGES:
+      return 'ERR the order has changed too often; it can only be finished'
+    default:
+      throw new Error(`status ${status} is no error`)
   }
 }
 

@@ -16,7 +16,16 @@ const HOLD_SECONDS = 900
 const SELLER_BYTES_MAX = 128
 const RESERVED_NAME = 'stock:events'
 const ADJUSTMENT_REASONS: readonly string[] = [
-  'received', 'restock', 'returned', 'correction', 'cycle_count', 'damaged', 'shrinkage', 'promotion', 'transfer', 'other',
+  'received',
+  'restock',
+  'returned',
+  'correction',
+  'cycle_count',
+  'damaged',
+  'shrinkage',
+  'promotion',
+  'transfer',
+  'other',
 ]
 
 type Terms = { -readonly [K in keyof SkuTerms]: SkuTerms[K] }
@@ -41,7 +50,16 @@ function create(call: Call): void {
   if (total !== total) return
   // MAXHOLD 0: not given, 2 x HOLD.
   const terms: Terms = {
-    holdSeconds: HOLD_SECONDS, maxHoldSeconds: 0, limit: 0, maxQuantity: QUANTITY_MAX, safety: 0, start: 0, end: 0, price: -1, seller: '', paused: false,
+    holdSeconds: HOLD_SECONDS,
+    maxHoldSeconds: 0,
+    limit: 0,
+    maxQuantity: QUANTITY_MAX,
+    safety: 0,
+    start: 0,
+    end: 0,
+    price: -1,
+    seller: '',
+    paused: false,
   }
   if (!readTerms(call, terms, { first: 3, isCreate: true })) return
   if (terms.maxHoldSeconds === 0) terms.maxHoldSeconds = Math.min(2 * terms.holdSeconds, SECONDS_MAX)
@@ -49,10 +67,14 @@ function create(call: Call): void {
   const name = new Slice()
   name.set(request.bytes, request.start[1], request.end[1])
   switch (engine.ledger.create(name, { total, terms }, engine.now)) {
-    case 'created': return reply.integer(1)
-    case 'exists': return reply.integer(0)
-    case 'differs': return reply.error(`STOCKEXISTS '${request.latin1(1)}' was created by other arguments`)
-    case 'wrong_type': return reply.error(WRONG_TYPE)
+    case 'created':
+      return reply.integer(1)
+    case 'exists':
+      return reply.integer(0)
+    case 'differs':
+      return reply.error(`STOCKEXISTS '${request.latin1(1)}' was created by other arguments`)
+    case 'wrong_type':
+      return reply.error(WRONG_TYPE)
   }
 }
 
@@ -84,19 +106,40 @@ function readTerms(call: Call, terms: Partial<Terms>, how: { first: number; isCr
     }
     if (i + 1 >= request.argc) return fail(call, SYNTAX)
     switch (option) {
-      case 'HOLD': terms.holdSeconds = readInteger(call, i + 1, 1); if (!isDuration(call, terms.holdSeconds)) return false; break
-      case 'MAXHOLD': terms.maxHoldSeconds = readInteger(call, i + 1, 1); if (!isDuration(call, terms.maxHoldSeconds)) return false; break
-      case 'LIMIT': terms.limit = readInteger(call, i + 1, 0); if (Number.isNaN(terms.limit)) return false; break
+      case 'HOLD':
+        terms.holdSeconds = readInteger(call, i + 1, 1)
+        if (!isDuration(call, terms.holdSeconds)) return false
+        break
+      case 'MAXHOLD':
+        terms.maxHoldSeconds = readInteger(call, i + 1, 1)
+        if (!isDuration(call, terms.maxHoldSeconds)) return false
+        break
+      case 'LIMIT':
+        terms.limit = readInteger(call, i + 1, 0)
+        if (Number.isNaN(terms.limit)) return false
+        break
       case 'MAXQTY': {
         terms.maxQuantity = readInteger(call, i + 1, 1)
         if (Number.isNaN(terms.maxQuantity)) return false
         if (terms.maxQuantity > QUANTITY_MAX) return fail(call, `ERR MAXQTY must be 1 to ${QUANTITY_MAX}`)
         break
       }
-      case 'SAFETY': terms.safety = readInteger(call, i + 1, 0); if (Number.isNaN(terms.safety)) return false; break
-      case 'START': terms.start = readInteger(call, i + 1, 0); if (Number.isNaN(terms.start)) return false; break
-      case 'END': terms.end = readInteger(call, i + 1, 0); if (Number.isNaN(terms.end)) return false; break
-      case 'PRICE': terms.price = readInteger(call, i + 1, -1); if (Number.isNaN(terms.price)) return false; break
+      case 'SAFETY':
+        terms.safety = readInteger(call, i + 1, 0)
+        if (Number.isNaN(terms.safety)) return false
+        break
+      case 'START':
+        terms.start = readInteger(call, i + 1, 0)
+        if (Number.isNaN(terms.start)) return false
+        break
+      case 'END':
+        terms.end = readInteger(call, i + 1, 0)
+        if (Number.isNaN(terms.end)) return false
+        break
+      case 'PRICE':
+        terms.price = readInteger(call, i + 1, -1)
+        if (Number.isNaN(terms.price)) return false
+        break
       case 'SELLER':
         if (request.length(i + 1) > SELLER_BYTES_MAX) return fail(call, `ERR SELLER has at most ${SELLER_BYTES_MAX} bytes`)
         terms.seller = request.latin1(i + 1)
@@ -105,7 +148,8 @@ function readTerms(call: Call, terms: Partial<Terms>, how: { first: number; isCr
         if (how.isCreate || !(request.is(i + 1, 'OPEN') || request.is(i + 1, 'PAUSED'))) return fail(call, SYNTAX)
         terms.paused = request.is(i + 1, 'PAUSED')
         break
-      default: return fail(call, SYNTAX)
+      default:
+        return fail(call, SYNTAX)
     }
   }
   return true
