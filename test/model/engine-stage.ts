@@ -118,6 +118,12 @@ export class EngineStage implements Subject {
     return Array.isArray(verified) && verified[2] === 0 ? '' : `STOCK.VERIFY: ${encode(verified, 3)}`
   }
 
+  /** Bytes of the ledger's rows. */
+  rowBytes(): number {
+    const { rows, buyers } = this.#engine.ledger.state
+    return rows.arena.usedBytes + buyers.arena.usedBytes
+  }
+
   /** The log so far. */
   log(): readonly Fact[] {
     return this.#log

@@ -41,6 +41,8 @@ export class RandomShop {
   readonly #random: Random
   readonly #model: StockModel
   #operation = 0
+  /** The last commands, for repetitions. */
+  readonly #recent: string[][] = [['SET', 'note', 'x']]
 
   constructor(random: Random, model: StockModel) {
     this.#random = random
@@ -60,7 +62,10 @@ export class RandomShop {
       const isFull = !this.#model.outOfMemory && !this.#model.backlogFull
       if (isFull || this.#random.chance(0.3)) return { kind: 'full', what, isFull }
     }
-    const args = this.#command()
+    // Whoever got no answer asks again, perhaps much later.
+    const args = this.#recent.length > 0 && this.#random.chance(0.1) ? this.#random.pick(this.#recent) : this.#command()
+    this.#recent.push(args)
+    if (this.#recent.length > 12) this.#recent.shift()
     const protocol = this.#random.pick([2, 3] as const)
     if (args[0].startsWith('STOCK.') && this.#random.chance(0.02))
       return { kind: 'do', args: ['FCALL', args[0], '1', ...args.slice(1)], protocol }
@@ -144,7 +149,7 @@ export class RandomShop {
     const known = this.#known((order) => order.state !== 'RELEASED' || this.#random.chance(0.2))
     if (known === undefined && this.#random.chance(0.8)) return this.#reserve()
     const id = known?.id ?? this.#id()
-    const late = this.#maybe(known?.state === 'EXPIRED' ? 0.7 : 0.1, 'LATE')
+    const late = this.#maybe(known?.state === 'EXPIRED' ? 0.7 : 0.15, 'LATE')
     const ref = this.#maybe(0.65, 'REF', this.#ref())
     const units = (item: Item): number =>
       known?.state === 'RESERVED' ? item.reserved : known?.state === 'EXPIRED' ? item.expired : item.soldAtFirst
@@ -153,7 +158,9 @@ export class RandomShop {
   }
 
   #release(): string[] {
-    const known = this.#known((order) => order.state === 'RESERVED' || this.#random.chance(0.4))
+    const isBegun = (order: KnownOrder): boolean => order.state === 'RESERVED' && order.operations.length > 0
+    const begun = this.#random.chance(0.4) ? this.#known(isBegun) : undefined
+    const known = begun ?? this.#known((order) => order.state === 'RESERVED' || this.#random.chance(0.4))
     return this.#giveBack('STOCK.RELEASE', known, (item) => item.reserved, this.#maybe(0.3, 'REASON', 'changed_mind'))
   }
 
@@ -168,7 +175,7 @@ export class RandomShop {
     const id = known?.id ?? this.#id()
     const earlier = known !== undefined && known.operations.length > 0 ? this.#random.pick(known.operations) : undefined
     if (earlier !== undefined && this.#random.chance(0.4)) {
-      const another = this.#random.chance(0.2) ? 1 : 0
+      const another = this.#random.chance(0.35) ? 1 : 0
       const items = [...(earlier.items ?? [])].flatMap(([name, n]) => this.#split(name, n + another).flat())
       return [command, id, ...more, 'ID', earlier.id, ...(items.length > 0 ? ['ITEMS', ...items] : [])]
     }
@@ -249,7 +256,7 @@ export class RandomShop {
     const part: string[][] = []
     for (const item of order.items) {
       const n = units(item)
-      const quantity = this.#random.chance(0.5) ? n : this.#random.below(n + 1)
+      const quantity = this.#random.chance(0.35) ? n : this.#random.below(n + 1)
       if (quantity > 0) part.push(...this.#split(item.sku.name, quantity))
     }
     if (this.#random.chance(0.06)) part.push([this.#name(), '1'])
@@ -258,7 +265,7 @@ export class RandomShop {
 
   #anyItems(): string[][] {
     const n = this.#random.pick([1, 1, 1, 2, 2, 3])
-    return Array.from({ length: n }, () => [this.#sku(), String(this.#random.pick([1, 1, 1, 2, 2, 3, 4]))])
+    return Array.from({ length: n }, () => [this.#sku(), String(this.#random.pick([1, 1, 2, 2, 3, 4]))])
   }
 
   /** The same quantity of a SKU in one piece or in two. */
@@ -300,8 +307,8 @@ export class RandomShop {
   /** Mostly one that is there. */
   #sku(): string {
     const there = SKUS.filter((name) => this.#model.skus.has(name))
-    if (there.length > 0 && this.#random.chance(0.96)) return this.#random.pick(there)
-    return this.#random.chance(0.3) ? this.#random.pick(SKUS) : this.#name()
+    if (there.length > 0 && this.#random.chance(0.95)) return this.#random.pick(there)
+    return this.#random.chance(0.5) ? 'note' : this.#name()
   }
 
   #name(): string {

@@ -3,8 +3,9 @@
 // STOCK_STORIES=20000 plays more of them, STOCK_SEED=n begins at another seed.
 
 import { expect, it } from 'vitest'
-import { type Heard, retell, showStep, shrink, tell } from '../../model/duel.ts'
+import { type Heard, retell, showStep, shrink, STORY_START, tell } from '../../model/duel.ts'
 import { EngineStage } from '../../model/engine-stage.ts'
+import { SKUS } from '../../model/random-shop.ts'
 
 const STORIES = Number(process.env['STOCK_STORIES'] ?? 300)
 const FIRST_SEED = Number(process.env['STOCK_SEED'] ?? 1)
@@ -23,6 +24,19 @@ it('answers random stories as the model does', { timeout: 600_000 }, () => {
   if (STORIES < 300) return
   const rare = EXPECTED_ANSWERS.filter((answer) => (heard.get(answer) ?? 0) < 3)
   expect(rare, 'answers that hardly any story reached').toEqual([])
+})
+
+it('has no row left when all orders are forgotten and all SKUs dropped', { timeout: 60_000 }, () => {
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + 40; seed++) {
+    let stage!: EngineStage
+    const { difference } = tell(seed, STEPS, (times) => (stage = make(times)), new Map())
+    expect(difference, `STOCK_SEED=${seed}`).toBe('')
+    let now = STORY_START + 10_000_000
+    for (const sku of SKUS) stage.execute(['STOCK.DROP', sku, 'FORCE'], now, 2, 0)
+    stage.advance((now += 10_000_000))
+    for (let i = 0; i < 100; i++) stage.advance(now)
+    expect(stage.rowBytes(), `STOCK_SEED=${seed}`).toBe(0)
+  }
 })
 
 const states = ['RESERVED', 'CONFIRMED', 'RELEASED', 'EXPIRED', 'RETURNED', 'new']
