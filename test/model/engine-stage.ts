@@ -68,6 +68,7 @@ export class EngineStage implements Subject {
     const request = new Request()
     for (const fact of this.#log) next.replay(request.set(fact.map(bytes)))
     if (next.digest() !== this.#engine.digest()) throw new Error(`another digest after replaying the ${from}`)
+    if (next.sealDigest() !== this.#engine.sealDigest()) throw new Error(`another seal after replaying the ${from}`)
     if (next.journal.length !== 0) throw new Error('replaying wrote records')
     next.outOfMemory = this.#engine.outOfMemory
     next.backlogFull = this.#engine.backlogFull
