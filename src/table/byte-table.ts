@@ -4,7 +4,7 @@
 // key's bytes start at `keyOffset`. The index is 256 shards, each an open-addressing array of (hash, ref) pairs that grows and shrinks
 // alone: a growing table of millions stops for one shard, not for all.
 //
-// Slots are in the order of the hash (home = its top bits; linear probing without wrap-around, deletion shifts back). So a scan's
+// Slots are in the order of the hash (homes grow with it; linear probing without wrap-around, deletion shifts back). So a scan's
 // cursor is simply a hash: what was there all the time is visited exactly once, whatever grows or goes meanwhile.
 
 import { assert } from '../base/assert.ts'
@@ -12,21 +12,60 @@ import { keyedHash } from '../base/hash.ts'
 import { type Arena, GRANULE_MASK, SEGMENT_SHIFT } from './arena.ts'
 
 const SHARDS = 256
-const CAPACITY_BITS_MIN = 3
-/** A shard's home is made of the hash bits that do not choose the shard. */
-const CAPACITY_BITS_MAX = 24
+/** The bits of a hash that do not choose the shard choose the home in it. */
+const HOME_BITS = 24
+const HOME_MASK = (1 << HOME_BITS) - 1
 /** Slots behind the last home of a shard, for runs that would wrap around. */
-const slack = (bits: number): number => Math.min(1 << bits, 64)
+const SLACK_MAX = 64
 
-/** [hash, ref] pairs for 2^bits homes; ref 0 is an empty slot. */
-const slotsFor = (bits: number): Int32Array => new Int32Array(((1 << bits) + slack(bits)) * 2)
-
+/**
+ * One part of the index: an array of [hash, ref] pairs, ref 0 being an empty slot.
+ *
+ * It has 8, 12, 16, 24, 32 ... homes, `factor << (HOME_BITS - shift)` with a factor of 2 or 3: steps of a third and a half, because an
+ * index that doubles is half empty when it has just grown, and at millions of orders that is memory.
+ */
 class Shard {
-  bits = CAPACITY_BITS_MIN
+  factor = 2
+  shift = HOME_BITS - 2
   used = 0
-  slots = slotsFor(CAPACITY_BITS_MIN)
+  slots = new Int32Array(0)
+
+  constructor() {
+    this.slots = this.emptySlots()
+  }
+
+  get homes(): number {
+    return this.factor << (HOME_BITS - this.shift)
+  }
+
+  /** All homes, and slots behind them for the runs of the last ones. */
+  emptySlots(): Int32Array<ArrayBuffer> {
+    const { homes } = this
+    return new Int32Array((homes + Math.min(homes, SLACK_MAX)) * 2)
+  }
+
+  larger(): void {
+    if (this.factor === 2) this.factor = 3
+    else {
+      assert(this.shift > 1, 'a shard of a table is full')
+      this.factor = 2
+      this.shift--
+    }
+  }
+
+  smaller(): void {
+    if (this.factor === 3) this.factor = 2
+    else {
+      this.factor = 3
+      this.shift++
+    }
+  }
+
+  get isSmallest(): boolean {
+    return this.factor === 2 && this.shift === HOME_BITS - 2
+  }
 }
-const EMPTY_SHARD_BYTES = slotsFor(CAPACITY_BITS_MIN).byteLength
+const EMPTY_SHARD_BYTES = new Shard().slots.byteLength
 
 export class ByteTable {
   readonly arena: Arena
@@ -63,7 +102,7 @@ export class ByteTable {
     const shard = this.#shards[hash >>> 24]
     const slots = shard.slots
     const length = end - start
-    let i = ((hash << 8) >>> (32 - shard.bits)) << 1
+    let i = (Math.imul(hash & HOME_MASK, shard.factor) >>> shard.shift) << 1
     let ref = slots[i + 1]
     while (ref !== 0) {
       if (slots[i] === hash) {
@@ -90,7 +129,7 @@ export class ByteTable {
   insert(ref: number, hash: number): void {
     const shard = this.#shards[hash >>> 24]
     // Grow at 4/5 full.
-    if ((shard.used + 1) * 5 > 4 << shard.bits) this.#grow(shard)
+    if ((shard.used + 1) * 5 > shard.homes << 2) this.#grow(shard)
     while (!this.#place(shard, hash, ref)) this.#grow(shard)
     shard.used++
     this.#size++
@@ -99,12 +138,11 @@ export class ByteTable {
   /** Takes a row out of the index; the row itself stays the owner's to free. */
   remove(ref: number, hash: number): void {
     const shard = this.#shards[hash >>> 24]
-    const slots = shard.slots
-    const shift = 32 - shard.bits
+    const { slots, factor, shift } = shard
     let hole = this.#slotOf(shard, ref, hash)
     // Shift the rest of the run back over the hole, unless an entry would move before its home.
     for (let i = hole + 2; i < slots.length && slots[i + 1] !== 0; i += 2) {
-      if (((slots[i] << 8) >>> shift) << 1 <= hole) {
+      if ((Math.imul(slots[i] & HOME_MASK, factor) >>> shift) << 1 <= hole) {
         slots[hole] = slots[i]
         slots[hole + 1] = slots[i + 1]
         hole = i
@@ -114,8 +152,8 @@ export class ByteTable {
     slots[hole + 1] = 0
     shard.used--
     this.#size--
-    // Half the slots when only an eighth is in use: memory comes back, and a scan never walks long deserts.
-    if (shard.bits > CAPACITY_BITS_MIN && shard.used << 3 < 1 << shard.bits) this.#shrink(shard)
+    // Fewer slots when only an eighth is in use: memory comes back, and a scan never walks long deserts.
+    if (!shard.isSmallest && shard.used << 3 < shard.homes) this.#shrink(shard)
   }
 
   /** The row moved (it grew or shrank): the same key now lies at `next`. */
@@ -139,13 +177,13 @@ export class ByteTable {
     let from = cursor >>> 0
     for (let s = from >>> 24; s < SHARDS; s++) {
       const shard = this.#shards[s]
-      const slots = shard.slots
-      const shift = 32 - shard.bits
-      const homes = shard.used === 0 ? 0 : 1 << shard.bits
-      for (let home = (from << 8) >>> shift; home < homes; home++) {
-        if (seen >= limit) return ((s << 24) | ((home << shift) >>> 8)) >>> 0
+      const { slots, factor, shift } = shard
+      const homes = shard.used === 0 ? 0 : shard.homes
+      for (let home = Math.imul(from & HOME_MASK, factor) >>> shift; home < homes; home++) {
+        // The smallest hash of this home.
+        if (seen >= limit) return ((s << HOME_BITS) | Math.ceil((home << shift) / factor)) >>> 0
         for (let i = home << 1; i < slots.length && slots[i + 1] !== 0; i += 2) {
-          if ((slots[i] << 8) >>> shift !== home || slots[i] >>> 0 < from) continue
+          if (Math.imul(slots[i] & HOME_MASK, factor) >>> shift !== home || slots[i] >>> 0 < from) continue
           visit(slots[i + 1])
           seen++
         }
@@ -180,7 +218,7 @@ export class ByteTable {
 
   #slotOf(shard: Shard, ref: number, hash: number): number {
     const slots = shard.slots
-    let i = ((hash << 8) >>> (32 - shard.bits)) << 1
+    let i = (Math.imul(hash & HOME_MASK, shard.factor) >>> shard.shift) << 1
     while (slots[i + 1] !== ref) {
       assert(slots[i + 1] !== 0, 'a row is not where its hash says')
       i += 2
@@ -190,7 +228,7 @@ export class ByteTable {
 
   #place(shard: Shard, hash: number, ref: number): boolean {
     const slots = shard.slots
-    let i = ((hash << 8) >>> (32 - shard.bits)) << 1
+    let i = (Math.imul(hash & HOME_MASK, shard.factor) >>> shard.shift) << 1
     // The last slot stays empty, so that every run ends inside the array.
     while (slots[i + 1] !== 0) i += 2
     if (i >= slots.length - 2) return false
@@ -202,23 +240,22 @@ export class ByteTable {
   #grow(shard: Shard): void {
     const old = shard.slots
     do {
-      assert(shard.bits < CAPACITY_BITS_MAX, 'a shard of a table is full')
-      shard.bits++
-      shard.slots = slotsFor(shard.bits)
+      shard.larger()
+      shard.slots = shard.emptySlots()
     } while (!this.#refill(shard, old))
     this.#indexBytes += shard.slots.byteLength - old.byteLength
   }
 
   #shrink(shard: Shard): void {
     const old = shard.slots
-    shard.bits--
-    shard.slots = slotsFor(shard.bits)
+    shard.smaller()
+    shard.slots = shard.emptySlots()
     if (this.#refill(shard, old)) {
       this.#indexBytes += shard.slots.byteLength - old.byteLength
       return
     }
     // The last homes are so crowded that they do not fit: stay as large as before.
-    shard.bits++
+    shard.larger()
     shard.slots = old
   }
 
