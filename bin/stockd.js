@@ -5,7 +5,13 @@ import { existsSync } from 'node:fs'
 
 var wanted = 24
 if (Number(process.versions.node.split('.')[0]) < wanted) {
-  console.error('stockd needs Node.js ' + wanted + ' or newer, this is ' + process.version + '. In a checkout, `npm start` and `npx stockd` bring their own.')
+  console.error(
+    'stockd needs Node.js ' +
+      wanted +
+      ' or newer, this is ' +
+      process.version +
+      '. In a checkout, `npm start` and `npx stockd` bring their own.',
+  )
   process.exit(1)
 }
 

@@ -58,7 +58,10 @@ type Fields = Readonly<Record<string, string | number | boolean>>
 
 function cut(fields: Fields): Fields {
   return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' && value.length > VALUE_BYTES_MAX ? `${value.slice(0, VALUE_BYTES_MAX)}...` : value]),
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      typeof value === 'string' && value.length > VALUE_BYTES_MAX ? `${value.slice(0, VALUE_BYTES_MAX)}...` : value,
+    ]),
   )
 }
 

@@ -65,7 +65,8 @@ export function compact(order: CompactionOrder): ManifestEntry {
   // What is in the file is what counts, so that is read, not what was meant to be written. The first engine's memory is free by then.
   engine = new Engine(order.engine)
   replay(disk, order, { entries: [entry] }, 0, engine)
-  if (engine.digest() !== digest) throw new StockdError('LOG_SEMANTIC', `${entry.name} gives digest ${engine.digest()} instead of ${digest}`)
+  if (engine.digest() !== digest)
+    throw new StockdError('LOG_SEMANTIC', `${entry.name} gives digest ${engine.digest()} instead of ${digest}`)
   return entry
 }
 

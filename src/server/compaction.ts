@@ -94,7 +94,10 @@ export class Compaction {
     const { engine, env } = this.#owner
     const needed = ROOM * (engine.keyspace.usedBytes + engine.ledger.usedBytes)
     if (freemem() >= needed) return true
-    env.say('warning', 'no compaction: there is not enough free memory for a second copy of the data', { needed: Math.ceil(needed), free: freemem() })
+    env.say('warning', 'no compaction: there is not enough free memory for a second copy of the data', {
+      needed: Math.ceil(needed),
+      free: freemem(),
+    })
     return false
   }
 
@@ -117,7 +120,7 @@ export class Compaction {
     this.#worker = worker
     let result: CompactionResult | null = null
     worker.on('message', (message: CompactionResult) => (result = message))
-    worker.on('error', (error) => (result ??= { entry: null, reason: error.message, isDivergence: false }))
+    worker.on('error', (error: Error) => (result ??= { entry: null, reason: error.message, isDivergence: false }))
     worker.on('exit', (code) => {
       if (this.#worker !== worker) return
       this.#worker = null
@@ -138,7 +141,12 @@ export class Compaction {
       this.sizeBytesThen = this.#log.baseBytes + this.#log.logBytes
       this.#trigger.succeeded()
       this.#end()
-      env.say('notice', 'compaction done', { ms: now - this.#beganAt, before: this.#beganBytes, base: this.#log.baseBytes, lsn: entry.sealed?.last ?? 0 })
+      env.say('notice', 'compaction done', {
+        ms: now - this.#beganAt,
+        before: this.#beganBytes,
+        base: this.#log.baseBytes,
+        lsn: entry.sealed?.last ?? 0,
+      })
     })
   }
 
@@ -150,7 +158,9 @@ export class Compaction {
     this.lastSeconds = Math.round((now - this.#beganAt) / 1000)
     this.#trigger.failed(now)
     this.#end()
-    const what = isDivergence ? 'compaction_divergence: the log does not give the state that this node has; nothing was changed, keep the directory' : 'compaction failed'
+    const what = isDivergence
+      ? 'compaction_divergence: the log does not give the state that this node has; nothing was changed, keep the directory'
+      : 'compaction failed'
     env.say('warning', `${what}: ${reason}`)
   }
 }

@@ -7,7 +7,7 @@
 // one in 64 of its calls is timed, and `usec` is estimated from those. Every other command is timed each time, and so is every command
 // while SLOWLOG asks for less than a millisecond or LATENCY is on.
 
-import { Call } from '../engine/call.ts'
+import type { Call } from '../engine/call.ts'
 import type { CommandSpec, CommandTable } from '../engine/command.ts'
 import { AUTHENTICATION_REQUIRED, LOADING, OUT_OF_MEMORY, unknownCommand, unknownSubcommand, wrongArity } from '../resp/errors.ts'
 import type { Reply } from '../resp/reply.ts'

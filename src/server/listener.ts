@@ -41,7 +41,8 @@ export class Listener {
           throw new StockdError('LISTEN', reasonOf(code, host, this.port), { cause: error })
         }
       }
-      if (this.#servers.length === 0) throw new StockdError('LISTEN', `none of the addresses of bind (${bind.join(' ')}) is on this machine`)
+      if (this.#servers.length === 0)
+        throw new StockdError('LISTEN', `none of the addresses of bind (${bind.join(' ')}) is on this machine`)
     } catch (error) {
       this.close()
       throw error
@@ -68,7 +69,17 @@ function hostOf(entry: string): string {
   return host === '*' ? '0.0.0.0' : host === '::*' ? '::' : host
 }
 
-function listen({ host, port, backlog, accept }: { host: string; port: number; backlog: number; accept: (socket: Socket) => void }): Promise<Server> {
+function listen({
+  host,
+  port,
+  backlog,
+  accept,
+}: {
+  host: string
+  port: number
+  backlog: number
+  accept: (socket: Socket) => void
+}): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, accept)
     server.once('error', reject)

@@ -270,7 +270,11 @@ export class Node {
     const limit = descriptorLimit()
     const wanted = this.options.values.maxclients + RESERVED_CLIENTS
     if (limit < wanted) {
-      this.env.say('warning', `this process may open ${limit} files, fewer than maxclients needs: clients beyond that wait; see ulimit -n`, { wanted })
+      this.env.say(
+        'warning',
+        `this process may open ${limit} files, fewer than maxclients needs: clients beyond that wait; see ulimit -n`,
+        { wanted },
+      )
     }
   }
 
@@ -316,7 +320,13 @@ export class Node {
     const { values } = this.options
     const parser = new RequestParser(this.#request)
     parser.bulkBytesMax = values['proto-max-bulk-len']
-    const session = new Session({ id: this.#nextId++, transport, now: this.clock.now(), isAuthenticated: values.requirepass === '', parser })
+    const session = new Session({
+      id: this.#nextId++,
+      transport,
+      now: this.clock.now(),
+      isAuthenticated: values.requirepass === '',
+      parser,
+    })
     this.sessions.set(session.id, session)
     if (this.sessions.size > this.stats.peakClients) this.stats.peakClients = this.sessions.size
     return session
@@ -409,7 +419,8 @@ export class Node {
         const since = this.#closingSince.get(session) ?? now
         this.#closingSince.set(session, since)
         if (now - since >= CLOSING_MS_MAX) session.transport.destroy()
-      } else if (!session.isAuthenticated && now - session.createdAt >= UNAUTHENTICATED_MS_MAX) this.#timeOut(session, 'did not authenticate')
+      } else if (!session.isAuthenticated && now - session.createdAt >= UNAUTHENTICATED_MS_MAX)
+        this.#timeOut(session, 'did not authenticate')
       else if (idleMs > 0 && session.parked === null && now - session.lastInteraction >= idleMs) this.#timeOut(session, 'was idle')
       else if (this.#isStuck(session, now)) this.#timeOut(session, 'sent half a request and no more')
     }

@@ -23,7 +23,7 @@ export class ReplaySink implements RecordSink {
 
   record(bytes: Uint8Array, argc: number, start: Int32Array, end: Int32Array): void {
     const request = this.#request
-    request.bytes = bytes as Buffer
+    request.bytes = bytes
     request.argc = argc
     request.start = start as Int32Array<ArrayBuffer>
     request.end = end as Int32Array<ArrayBuffer>
@@ -34,6 +34,9 @@ export class ReplaySink implements RecordSink {
     if (digest === NO_DIGEST) return
     const found = this.#engine.sealDigest()
     if (found === digest) return
-    throw new StockdError('LOG_SEMANTIC', `after record ${lsn} the state has digest ${found}, but ${digest} when it was written: the log and this program disagree`)
+    throw new StockdError(
+      'LOG_SEMANTIC',
+      `after record ${lsn} the state has digest ${found}, but ${digest} when it was written: the log and this program disagree`,
+    )
   }
 }

@@ -79,7 +79,8 @@ export class SocketTransport implements Transport {
     this.fd = handle?.fd ?? -1
     // Events cannot come before the next turn of the loop, so the owner is known when they do.
     let owner: SocketOwner | null = null
-    const shared = wanted === 'shared' ? takeHandle(accepted, (bytes) => owner!.received(input, INPUT_HEADROOM, INPUT_HEADROOM + bytes)) : null
+    const shared =
+      wanted === 'shared' ? takeHandle(accepted, (bytes) => owner!.received(input, INPUT_HEADROOM, INPUT_HEADROOM + bytes)) : null
     this.mode = shared === null ? 'events' : 'shared'
     const socket = shared ?? accepted
     this.#socket = socket
@@ -179,7 +180,8 @@ function takeHandle(accepted: Socket, received: (bytes: number) => void): Socket
 function streamBinding(): StreamBinding | null {
   try {
     const found = (process as { binding?: (name: string) => Partial<StreamBinding> }).binding?.('stream_wrap')
-    const isWhole = typeof found?.WriteWrap === 'function' && found.streamBaseState instanceof Int32Array && typeof found.kLastWriteWasAsync === 'number'
+    const isWhole =
+      typeof found?.WriteWrap === 'function' && found.streamBaseState instanceof Int32Array && typeof found.kLastWriteWasAsync === 'number'
     return isWhole ? (found as StreamBinding) : null
   } catch {
     return null

@@ -108,10 +108,10 @@ export class Turn {
   #failure: Failure | null = null
 
   /** Sessions with replies that wait for the log. */
-  #holding: Session[] = []
+  readonly #holding: Session[] = []
   /** Sessions that have input left. */
   #ready: Session[] = []
-  #afterwards: (() => void)[] = []
+  readonly #afterwards: (() => void)[] = []
   #foreignSaidAt = -Infinity
   /** Sessions with a parked request. */
   readonly parked = new Set<Session>()

@@ -86,7 +86,7 @@ describe.each<ReadMode>(['shared', 'events'])('sockets read by %s', (mode) => {
         expected.push('+OK\r\n', `$${value.length}\r\n${value}\r\n`)
       }
       const stream = Buffer.concat(bytes)
-      for (let at = 0; at < stream.length; ) {
+      for (let at = 0; at < stream.length;) {
         const size = random.chance(0.3) ? random.between(1, 8) : random.between(1, 70_000)
         client.send(stream.subarray(at, at + size))
         at += size
@@ -100,7 +100,10 @@ describe.each<ReadMode>(['shared', 'events'])('sockets read by %s', (mode) => {
   })
 
   it('take and give an argument of 64 MiB, to a reader in no hurry', async () => {
-    const { node } = await start({ 'client-output-buffer-limit': { normal: { hardBytes: 0, softBytes: 0, softSeconds: 0 } } as never }, mode)
+    const { node } = await start(
+      { 'client-output-buffer-limit': { normal: { hardBytes: 0, softBytes: 0, softSeconds: 0 } } as never },
+      mode,
+    )
     const value = Buffer.alloc(64 * 1024 * 1024, 'v')
     // Not by RawClient: it looks for the end of a reply after every chunk.
     const socket = connect({ port: node.port, host: '127.0.0.1' }).pause()
@@ -231,23 +234,28 @@ describe('limits', () => {
     .flat()
     .find((entry) => entry !== undefined && entry.family === 'IPv4' && !entry.internal)?.address
 
-  it.skipIf(address === undefined)('serves only clients of this machine when protected mode is switched on without a password', async () => {
-    const { node } = await start({ 'bind': ['0.0.0.0'], 'protected-mode': false })
-    await using local = await RawClient.connect(node.port)
-    expect((await local.command('CONFIG', 'SET', 'protected-mode', 'yes')).toString()).toBe('+OK\r\n')
-    const socket = connect({ port: node.port, host: address! })
-    const text = await within(
-      'the refusal',
-      new Promise<string>((resolve, reject) => {
-        let got = ''
-        socket.on('data', (bytes) => (got += bytes.toString()))
-        socket.on('error', reject)
-        socket.on('close', () => resolve(got))
-      }),
-    )
-    expect(text.startsWith('-DENIED Redis is running in protected mode because protected mode is enabled and no password is set')).toBe(true)
-    expect((await local.command('PING')).toString()).toBe('+PONG\r\n')
-  })
+  it.skipIf(address === undefined)(
+    'serves only clients of this machine when protected mode is switched on without a password',
+    async () => {
+      const { node } = await start({ 'bind': ['0.0.0.0'], 'protected-mode': false })
+      await using local = await RawClient.connect(node.port)
+      expect((await local.command('CONFIG', 'SET', 'protected-mode', 'yes')).toString()).toBe('+OK\r\n')
+      const socket = connect({ port: node.port, host: address! })
+      const text = await within(
+        'the refusal',
+        new Promise<string>((resolve, reject) => {
+          let got = ''
+          socket.on('data', (bytes) => (got += bytes.toString()))
+          socket.on('error', reject)
+          socket.on('close', () => resolve(got))
+        }),
+      )
+      expect(text.startsWith('-DENIED Redis is running in protected mode because protected mode is enabled and no password is set')).toBe(
+        true,
+      )
+      expect((await local.command('PING')).toString()).toBe('+PONG\r\n')
+    },
+  )
 })
 
 describe('a hold on a node that nobody talks to', () => {
@@ -321,9 +329,9 @@ describe('the process', () => {
     expect((await server.stop()).code).toBe(0)
     await using again = await startNode({ dir: server.dir })
     await using reader = await again.connect()
-    const n = Number((await reader.call('GET', 'n')) as string)
+    const n = Number(await reader.call('GET', 'n'))
     let answered = 1
-    for (let isOver = false; !isOver; ) {
+    for (let isOver = false; !isOver;) {
       await client.read(100).then(
         () => answered++,
         () => (isOver = true),
@@ -400,7 +408,11 @@ describe('the process', () => {
     expect(await client.call('CONFIG', 'GET', 'maxclients', 'timeout', 'databases')).toEqual(
       expect.arrayContaining(['maxclients', '77', 'timeout', '6', 'databases', '3']),
     )
-    const lines = server.log().trim().split('\n').map((line) => JSON.parse(line) as { msg: string })
+    const lines = server
+      .log()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { msg: string })
     expect(lines.some((line) => line.msg === 'ready to accept connections')).toBe(true)
     expect(existsSync(join(server.dir, 'appendonlydir'))).toBe(true)
   })

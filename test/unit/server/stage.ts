@@ -176,7 +176,12 @@ export class Stage {
     this.#request = call.request
     const table = new CommandTable([
       toy({ name: 'PING', arity: -1, flags: ['fast'], run: ({ reply }) => reply.simple('PONG') }),
-      toy({ name: 'ECHO', arity: 2, flags: ['fast'], run: ({ reply, request }) => reply.bulk(request.bytes, request.start[1], request.end[1]) }),
+      toy({
+        name: 'ECHO',
+        arity: 2,
+        flags: ['fast'],
+        run: ({ reply, request }) => reply.bulk(request.bytes, request.start[1], request.end[1]),
+      }),
       toy({ name: 'FAIL', arity: 1, flags: [], run: ({ reply }) => reply.error('ERR it failed') }),
       toy({ name: 'AUTH', arity: 2, flags: ['no_auth'], run: (c) => ((sessionOf(c).isAuthenticated = true), c.reply.ok()) }),
       toy({ name: 'BIG', arity: 2, flags: [], run: ({ reply, request }) => reply.bulk(Buffer.alloc(Number(request.latin1(1)), 120)) }),
@@ -216,7 +221,14 @@ export class Stage {
       }),
     ])
     this.dispatcher = new Dispatcher({ call, table, stats: this.stats, clock: this.env.clock })
-    this.turn = new Turn({ engine: engine as unknown as Engine, log: this.log, call, dispatcher: this.dispatcher, stats: this.stats, env: this.env })
+    this.turn = new Turn({
+      engine: engine as unknown as Engine,
+      log: this.log,
+      call,
+      dispatcher: this.dispatcher,
+      stats: this.stats,
+      env: this.env,
+    })
   }
 
   connect({ isAuthenticated = true } = {}): Client {

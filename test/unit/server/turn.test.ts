@@ -369,14 +369,17 @@ describe('back-pressure', () => {
 })
 
 describe('strangers', () => {
-  it.each(['GET / HTTP/1.1\r\n\r\n', 'POST /x HTTP/1.0\r\n', '\x16\x03\x01\x02\x00\x01', 'Host: me\r\n'])('closes %j without a word', (bytes) => {
-    const stage = new Stage()
-    const client = stage.connect()
-    expect(client.ask(bytes)).toBe('')
-    expect(client.transport.state).toBe('destroyed')
-    expect(stage.stats.protocolMismatches).toBe(1)
-    expect(stage.env.said).toHaveLength(1)
-  })
+  it.each(['GET / HTTP/1.1\r\n\r\n', 'POST /x HTTP/1.0\r\n', '\x16\x03\x01\x02\x00\x01', 'Host: me\r\n'])(
+    'closes %j without a word',
+    (bytes) => {
+      const stage = new Stage()
+      const client = stage.connect()
+      expect(client.ask(bytes)).toBe('')
+      expect(client.transport.state).toBe('destroyed')
+      expect(stage.stats.protocolMismatches).toBe(1)
+      expect(stage.env.said).toHaveLength(1)
+    },
+  )
 
   it('runs nothing of a request smuggled in behind HTTP headers', () => {
     const stage = new Stage()
