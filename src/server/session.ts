@@ -10,7 +10,7 @@ import type { Lsn, Millis } from '../base/brand.ts'
 import type { Call, Client } from '../engine/call.ts'
 import type { CommandSpec } from '../engine/command.ts'
 import type { Protocol, Reply } from '../resp/reply.ts'
-import { RequestParser } from '../resp/parser.ts'
+import type { RequestParser } from '../resp/parser.ts'
 import type { Transport } from './transport.ts'
 
 /** CLIENT REPLY. `skip-next` is the state between CLIENT REPLY SKIP and the command whose reply it drops. */

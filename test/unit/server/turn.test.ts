@@ -186,6 +186,17 @@ describe('replies and the log', () => {
     expect(stage.engine.deadline).toBe(stage.env.now)
   })
 
+  it('hears the news of the disk between turns only', () => {
+    const stage = new Stage()
+    const heard: string[] = []
+    stage.turn.between(() => heard.push('at once'))
+    const client = stage.connect().send('INCR a\r\n')
+    stage.turn.between(() => heard.push(`after ${stage.log.written.length} write, reply sent: ${client.transport.sent.length === 1}`))
+    expect(heard).toEqual(['at once'])
+    stage.env.passAll()
+    expect(heard).toEqual(['at once', 'after 1 write, reply sent: true'])
+  })
+
   it('closes after the last reply, however long the log takes', () => {
     const stage = new Stage()
     stage.log.isAcking = false
