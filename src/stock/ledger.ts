@@ -476,10 +476,13 @@ export class Ledger {
     if (order === 0) return outcome.set(Status.UNKNOWN, 0, NOTHING)
     const orderState = rows.state(order) as OrderState
     if (orderState !== OrderState.RESERVED) return outcome.set(orderState, rows.at(order), NOTHING)
+    // The cap is that of the SKUs it still holds units of: what went back has no say any more, and its SKU may be gone.
     let maxHoldSeconds = Infinity
     const sequence = rows.sequence(order)
-    for (let i = rows.itemCount(order) - 1; i >= 0; i--)
-      maxHoldSeconds = Math.min(maxHoldSeconds, state.skuOf(order, i).maxHoldSecondsOf(sequence))
+    state.readUnits(order, state.extraOf(order))
+    for (let i = rows.itemCount(order) - 1; i >= 0; i--) {
+      if (state.units[i] > 0) maxHoldSeconds = Math.min(maxHoldSeconds, state.skuOf(order, i).maxHoldSecondsOf(sequence))
+    }
     const cap = rows.created(order) + maxHoldSeconds * 1000
     const wanted = now + request.durationMs
     const deadline = Math.max(rows.deadline(order), Math.min(wanted, cap))

@@ -12,8 +12,8 @@
 //  5. An operation id is looked up before the order's state ("replay, conflict, or its state"); a replay answers the operation's own
 //     time. An id that named a RETURN is a conflict for RELEASE, and the other way round.
 //  6. LATE for an order without a buyer is ERR if the SKU has a LIMIT by now, as for RESERVE. MAXQTY was judged by RESERVE.
-//  7. EXTEND's cap is the smallest MAXHOLD at reservation (ALTER never touches existing orders). `capped`: the deadline in force is
-//     earlier than the one asked for.
+//  7. EXTEND's cap is the smallest MAXHOLD, as it was at reservation (ALTER never touches existing orders), of the SKUs that the order
+//     still holds units of. `capped`: the deadline in force is earlier than the one asked for.
 //  8. RETURN of a RESERVED order answers the instant it was reserved ("when that happened").
 //  9. An item's row keeps `reserved + sold + released + returned = quantity`; expired units count as released.
 // 10. Retention ends at the instant `at + retention`, as a hold ends at its deadline. A REF adopted later does not prolong it.
@@ -82,6 +82,8 @@ interface Sku {
 interface Item {
   readonly sku: Sku
   readonly quantity: number
+  /** The SKU's MAXHOLD at reservation, in milliseconds. */
+  readonly maxHold: number
   reserved: number
   sold: number
   released: number
@@ -109,7 +111,6 @@ interface Order {
   readonly created: number
   /** Place in the order of reservation. */
   readonly place: number
-  readonly maxHold: number
   state: OrderState
   /** When it entered its state. */
   at: number
@@ -337,6 +338,7 @@ export class StockModel {
       items: lines.map(({ sku, quantity }) => ({
         sku,
         quantity,
+        maxHold: sku.terms.maxhold * 1000,
         reserved: paid ? 0 : quantity,
         sold: paid ? quantity : 0,
         released: 0,
@@ -346,7 +348,6 @@ export class StockModel {
       })),
       created: this.now,
       place: ++this.#places,
-      maxHold,
       state: paid ? 'CONFIRMED' : 'RESERVED',
       at: this.now,
       updated: this.now,
@@ -556,7 +557,8 @@ export class StockModel {
     const order = this.orders.get(id)
     if (order === undefined) return answer('UNKNOWN', 0, '')
     if (order.state !== 'RESERVED') return answer(order.state, order.at, '')
-    const deadline = Math.max(order.deadline, Math.min(this.now + asked, order.created + order.maxHold))
+    const maxHold = Math.min(...order.items.filter((item) => item.reserved > 0).map((item) => item.maxHold))
+    const deadline = Math.max(order.deadline, Math.min(this.now + asked, order.created + maxHold))
     if (deadline > order.deadline) {
       order.deadline = deadline
       order.version++
@@ -635,7 +637,6 @@ export class StockModel {
       items: [],
       created: this.now,
       place: ++this.#places,
-      maxHold: 0,
       state: 'RELEASED',
       at: this.now,
       updated: this.now,
