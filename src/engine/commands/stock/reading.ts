@@ -194,12 +194,13 @@ function orders(call: Call): void {
   const buyer = buyers.find(request.bytes, request.start[1], request.end[1], buyers.hash(request.bytes, request.start[1], request.end[1]))
   let at = buyer === 0 ? 0 : buyers.newest(buyer)
   if (page.cursor !== BEGINNING) {
-    // sequence:id of the last order looked at. Its list goes on behind it; if it is gone, behind the place where it was.
+    // sequence:id of the last order looked at, the id in hexadecimal: a client may decode replies as UTF-8, ids are any bytes.
+    // The list goes on behind that order; if it is gone, behind the place where it was.
     const colon = page.cursor.indexOf(':')
     const digits = Buffer.from(page.cursor.slice(0, Math.max(0, colon)), 'latin1')
     const sequence = parseInteger(digits, 0, digits.length)
     if (!(sequence >= 0)) return reply.error(INVALID_CURSOR)
-    const id = Buffer.from(page.cursor.slice(colon + 1), 'latin1')
+    const id = Buffer.from(page.cursor.slice(colon + 1), 'hex')
     const last = rows.find(id, 0, id.length, rows.table.hash(id, 0, id.length))
     if (last !== 0 && rows.sequence(last) === sequence && engine.ledger.state.buyerOf(last) === buyer && buyer !== 0)
       at = buyers.older(last)
@@ -220,7 +221,7 @@ function orders(call: Call): void {
   if (at === 0) reply.text(BEGINNING)
   else {
     const start = rows.idStart(last)
-    reply.latin1(`${rows.sequence(last)}:${Buffer.from(rows.bytes(last).subarray(start, start + rows.idLength(last))).toString('latin1')}`)
+    reply.latin1(`${rows.sequence(last)}:${Buffer.from(rows.bytes(last).subarray(start, start + rows.idLength(last))).toString('hex')}`)
   }
   reply.array(found.length)
   for (const row of found) reply.bulk(rows.bytes(row), rows.idStart(row), rows.idStart(row) + rows.idLength(row))
