@@ -15,6 +15,12 @@ export const UNAUTHENTICATED_BULK_BYTES_MAX = 16_384
 export const UNAUTHENTICATED_QUERY_BYTES_MAX = 64 * KIB
 /** Bytes of an inline request, and of a `*n` or `$n` line: as Redis. */
 export const INLINE_BYTES_MAX = 64 * KIB
+/** Arguments of a STOCK command: 100 items are 200 words, options and names some more. */
+export const STOCK_ARGUMENTS_MAX = 256
+/** Bytes of one argument of a STOCK command: names and numbers. The commands have smaller limits still, and say which. */
+export const STOCK_BULK_BYTES_MAX = 16_384
+/** Bytes of a request whose arguments are words, not data (CLIENT, CONFIG, STOCK ...): such words become strings of JavaScript. */
+export const WORDS_BYTES_MAX = MIB
 /** Bytes of one argument (`proto-max-bulk-len`): as Redis. Positions in a request are 32-bit: a few of the largest must fit. */
 export const BULK_BYTES_MAX = 512 * MIB
 

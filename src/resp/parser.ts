@@ -16,7 +16,8 @@
 //
 // What is accepted, refused, skipped and said is what redis-server 7.0.15 does, with its looseness: the byte behind a CR and the two
 // bytes behind an argument are skipped, not compared; a NUL hides the rest of a line, which is then waited for until it is too long.
-// Deviations: ARGUMENTS_MAX instead of 2^31-1; and a line is too long by its own length, however many bytes came in one read.
+// Deviations: ARGUMENTS_MAX instead of 2^31-1; STOCK commands are small, and are refused by what their headers announce; and a line is
+// too long by its own length, however many bytes came in one read.
 
 import { type Millis, millis } from '../base/brand.ts'
 import { parseInt64 } from '../base/decimal.ts'
@@ -24,6 +25,8 @@ import {
   ARGUMENTS_MAX,
   BULK_BYTES_MAX,
   INLINE_BYTES_MAX,
+  STOCK_ARGUMENTS_MAX,
+  STOCK_BULK_BYTES_MAX,
   UNAUTHENTICATED_ARGUMENTS_MAX,
   UNAUTHENTICATED_BULK_BYTES_MAX,
 } from '../base/limits.ts'
@@ -45,6 +48,9 @@ export const INPUT_HEADROOM = 1024
 const KEPT_BYTES = 1024
 /** A request with more arguments than this is continued where it stopped; a smaller one is read again from its beginning. */
 const READ_AGAIN_MAX = 64
+/** Arguments up to here are within every limit. */
+const SHORT_BYTES_MAX = Math.min(UNAUTHENTICATED_BULK_BYTES_MAX, STOCK_BULK_BYTES_MAX)
+const STOCK_PREFIX = 'STOCK.'
 const NOTHING = Buffer.alloc(0)
 const NEVER = millis(0)
 
@@ -66,6 +72,8 @@ const TOO_LONG = -2
 export class RequestParser {
   /** The request that `next` found. */
   request: Request
+  /** The request that `next` found came as an inline line. */
+  isInline = false
   /** After BROKEN: the error reply that the client gets before the connection is closed. */
   error = ''
   /** False before AUTH: small requests only. Set by the session. */
@@ -136,7 +144,8 @@ export class RequestParser {
     const end = this.#end
     request.bytes = bytes
     for (let at = this.#at; at < end;) {
-      if (bytes[at] !== STAR) {
+      this.isInline = bytes[at] !== STAR
+      if (this.isInline) {
         const outcome = this.#inline(request, at)
         if (outcome !== REQUEST || request.argc > 0) return outcome
         at = this.#at
@@ -192,8 +201,8 @@ export class RequestParser {
     const bytes = this.#bytes
     const end = this.#end
     // Longer ones take the long way, which says what is wrong with them, if anything is.
-    const short =
-      this.authenticated || this.bulkBytesMax < UNAUTHENTICATED_BULK_BYTES_MAX ? this.bulkBytesMax : UNAUTHENTICATED_BULK_BYTES_MAX
+    const short = this.bulkBytesMax < SHORT_BYTES_MAX ? this.bulkBytesMax : SHORT_BYTES_MAX
+    const isMany = count > STOCK_ARGUMENTS_MAX
     let argc = request.argc
     let start = request.start
     let stop = request.end
@@ -222,6 +231,7 @@ export class RequestParser {
         const announced = parseInt64(bytes, p + 1, lineEnd)
         if (announced === undefined || announced < 0 || announced > this.bulkBytesMax) return this.#broken('invalid bulk length')
         if (announced > UNAUTHENTICATED_BULK_BYTES_MAX && !this.authenticated) return this.#broken('unauthenticated bulk length')
+        if (announced > STOCK_BULK_BYTES_MAX && argc > 0 && isStock(bytes, start[0], stop[0])) return this.#broken('invalid bulk length')
         length = Number(announced)
         q = lineEnd
       }
@@ -237,6 +247,7 @@ export class RequestParser {
       stop[argc] = q + length
       argc++
       p = behind
+      if (isMany && argc === 1 && isStock(bytes, start[0], stop[0])) return this.#broken('invalid multibulk length')
     }
     request.argc = argc
     this.#consumed(p)
@@ -294,6 +305,7 @@ export class RequestParser {
       if (quote !== 0) return this.#broken('unbalanced quotes in request')
       request.end[argc++] = to
     }
+    if (argc > STOCK_ARGUMENTS_MAX && isStock(bytes, request.start[0], request.end[0])) return this.#broken('invalid multibulk length')
     request.argc = argc
     this.#consumed(newline + 1)
     return REQUEST
@@ -400,6 +412,16 @@ export class RequestParser {
       request.end[i] -= from
     }
   }
+}
+
+/** Is this the name of a STOCK command? */
+function isStock(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start <= STOCK_PREFIX.length) return false
+  for (let i = 0; i < STOCK_PREFIX.length; i++) {
+    const c = bytes[start + i]
+    if ((c >= 97 && c <= 122 ? c - 32 : c) !== STOCK_PREFIX.charCodeAt(i)) return false
+  }
+  return true
 }
 
 /** C's isspace. */

@@ -24,6 +24,12 @@ export class Reply {
   length = 0
   /** Protocol of the client that the current command came from. */
   protocol: Protocol = 2
+  /** Bytes that one reply may grow to. One argument's worth may come on top. */
+  bytesMax = Infinity
+  /** Where the reply being written began. Set by the owner before each. */
+  floor = 0
+  /** The reply being written is larger than it may be: it is not whole, nobody may see it. The owner drops it and lowers the flag. */
+  isTooLong = false
   /** Error replies written since the owner last looked: first word of each is counted by `errorstats`. */
   errors = 0
   lastError = ''
@@ -35,6 +41,12 @@ export class Reply {
   /** Makes room for `bytes` more. */
   ensure(bytes: number): void {
     if (this.length + bytes <= this.buffer.length) return
+    // Checked here only, where it costs memory to go on: the buffer stays within twice the limit and one argument.
+    if (this.length - this.floor > this.bytesMax) {
+      this.isTooLong = true
+      this.length = this.floor
+      if (this.length + bytes <= this.buffer.length) return
+    }
     const next = Buffer.allocUnsafeSlow(Math.max(this.buffer.length * 2, this.length + bytes))
     this.buffer.copy(next, 0, 0, this.length)
     this.buffer = next
@@ -86,6 +98,8 @@ export class Reply {
 
   /** A bulk string of bytes[start..end). */
   bulk(bytes: Uint8Array, start = 0, end = bytes.length): void {
+    // Nobody will see the rest of it, so its bytes, which may be gigabytes, are not copied.
+    if (this.isTooLong) return
     const n = end - start
     this.ensure(n + 24)
     const buffer = this.buffer

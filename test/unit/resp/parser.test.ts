@@ -265,6 +265,20 @@ describe('RequestParser', () => {
     expect(before('*1\r\n$536870913\r\n')).toBe('ERR Protocol error: invalid bulk length')
   })
 
+  it('takes small STOCK commands only, by what they announce, whole or in pieces', () => {
+    const feed = (text: string, size: number): Result => new Connection().feed(latin1(text), () => size).result
+    const items = (name: string, argc: number): string[] => [name, ...Array.from({ length: argc - 1 }, () => '1')]
+    for (const size of [1, 7, 1 << 20]) {
+      expect(feed(encode(items('stock.RESERVE', 256)), size)).toMatchObject({ requests: [{ length: 256 }], error: '' })
+      expect(feed('*257\r\n$13\r\nstock.RESERVE\r\n', size).error).toBe('ERR Protocol error: invalid multibulk length')
+      expect(feed(`${items('STOCK.MGET', 257).join(' ')}\r\n`, size).error).toBe('ERR Protocol error: invalid multibulk length')
+      expect(feed(encode(['STOCK.GET', 'x'.repeat(16384)]), size).error).toBe('')
+      expect(feed('*2\r\n$9\r\nSTOCK.GET\r\n$16385\r\n', size).error).toBe('ERR Protocol error: invalid bulk length')
+      expect(feed(encode(items('STOCK.', 300)), size).error).toBe('')
+      expect(feed(encode(['STOCKING', 'x'.repeat(16385)]), size).error).toBe('')
+    }
+  })
+
   it('obeys proto-max-bulk-len, also with less than what AUTH may have', () => {
     for (const authenticated of [true, false]) {
       const connection = new Connection()
