@@ -28,7 +28,21 @@ export type CommandFlag =
   | 'no_multi'
   | 'protected'
 
-export type CommandGroup = 'string' | 'generic' | 'connection' | 'server' | 'stock' | 'hash' | 'list' | 'set' | 'sorted-set' | 'pubsub' | 'transactions' | 'stream' | 'scripting' | 'cluster'
+export type CommandGroup =
+  | 'string'
+  | 'generic'
+  | 'connection'
+  | 'server'
+  | 'stock'
+  | 'hash'
+  | 'list'
+  | 'set'
+  | 'sorted-set'
+  | 'pubsub'
+  | 'transactions'
+  | 'stream'
+  | 'scripting'
+  | 'cluster'
 
 /** Where the keys are, as COMMAND INFO says it: first and last argument (last may count from the end: -1), step. */
 export interface KeyRange {
@@ -56,6 +70,8 @@ export interface CommandSpec {
   /** Arguments in the notation of redis.io: `key value [NX | XX] [GET] [EX seconds | PX milliseconds]`. */
   readonly syntax: string
   readonly subcommands?: readonly CommandSpec[]
+  /** An argument is data of any length (ECHO), though the group is one whose arguments are words. */
+  readonly takesData?: boolean
   /** For keys that no range can tell (FCALL, ...): indexes of the arguments that are keys. */
   readonly keysOf?: (request: Request) => number[]
   /** Runs the command: changes state, writes its records, and writes exactly one reply (or arranges for a later one). */

@@ -12,6 +12,7 @@ import type { CommandSpec, CommandTable } from '../engine/command.ts'
 import { AUTHENTICATION_REQUIRED, LOADING, OUT_OF_MEMORY, unknownCommand, unknownSubcommand, wrongArity } from '../resp/errors.ts'
 import type { Reply } from '../resp/reply.ts'
 import type { Clock } from '../base/clock.ts'
+import { WORDS_BYTES_MAX } from '../base/limits.ts'
 import type { Session } from './session.ts'
 import { CommandStats, TIMED_ONE_IN } from './stats.ts'
 import type { Stats } from './stats.ts'
@@ -38,6 +39,10 @@ export const STOCK = 64
 export const READS_ALL = 128
 const SKIP_SLOWLOG = 256
 const PROTECTED = 512
+/** Its arguments are words, short ones: it may make strings of them. */
+const WORDS = 1024
+/** The groups whose commands take words; keys and values are data. */
+const WORD_GROUPS: readonly CommandSpec['group'][] = ['connection', 'server', 'stock', 'scripting']
 
 /** A spec with what the hot path asks of it, in one shape. */
 class Command {
@@ -64,6 +69,7 @@ class Command {
       has('skip_slowlog', SKIP_SLOWLOG) |
       has('protected', PROTECTED) |
       (isCheap ? CHEAP : 0) |
+      (WORD_GROUPS.includes(spec.group) && spec.takesData !== true ? WORDS : 0) |
       (spec.group === 'stock' || spec.group === 'scripting' ? STOCK : 0) |
       (readsAll ? READS_ALL : 0)
   }
@@ -132,6 +138,7 @@ export class Dispatcher {
     const { arity, bits, stats } = command
     if (spec.subcommands !== undefined && request.argc >= 2) return this.#refuse(unknownSubcommand(request, spec.name), command)
     if (arity >= 0 ? request.argc !== arity : request.argc < -arity) return this.#refuse(wrongArity(stats.fullName), command)
+    if ((bits & WORDS) !== 0 && request.end[request.argc - 1] - request.start[0] > WORDS_BYTES_MAX) return this.#refuse(TOO_LONG, command)
     if ((bits & PROTECTED) !== 0 && !this.#isProtectedAllowed(session)) return this.#refuse(protectedText(spec.name), command)
     if (!session.isAuthenticated && (bits & NO_AUTH) === 0) return this.#refuse(AUTHENTICATION_REQUIRED, command)
     if (call.engine.outOfMemory && (bits & DENY_OOM) !== 0) return this.#refuse(OUT_OF_MEMORY, command)
@@ -196,6 +203,8 @@ export class Dispatcher {
     return this.gate.debug === 'yes' || (this.gate.debug === 'local' && session.transport.isLoopback)
   }
 }
+
+const TOO_LONG = `ERR the arguments of this command have at most ${WORDS_BYTES_MAX} bytes`
 
 const protectedText = (name: string): string =>
   `ERR ${name} command not allowed. If the enable-${name.toLowerCase()}-command option is set to "local", you can run it from a local ` +

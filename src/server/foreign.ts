@@ -3,9 +3,12 @@
 // A web page can make its visitor's browser send requests to any address that the visitor reaches. Such bytes are no commands, whatever
 // their lines look like, so the connection is closed before any of them runs.
 
+import type { Request } from '../resp/request.ts'
+
 const TLS_HANDSHAKE = 0x16
 const LINE_MAX = 8192
 const LF = 10
+const VERSION = /^HTTP\/\d(?:\.\d)?$/
 
 /** The first bytes of a connection: do they begin something that is not RESP? */
 export function isForeign(bytes: Buffer, start: number, end: number): boolean {
@@ -16,6 +19,11 @@ export function isForeign(bytes: Buffer, start: number, end: number): boolean {
 }
 
 const WORDS = ['POST', 'PUT', 'HEAD', 'OPTIONS', 'CONNECT', 'HOST:']
+
+/** The first line of a connection, when it came in pieces: does it end as one of HTTP? */
+export function isForeignLine(request: Request): boolean {
+  return request.argc > 1 && VERSION.test(request.untilNul(request.argc - 1, 16))
+}
 
 /** The name of an unknown command: is it a word of HTTP? */
 export function isForeignWord(request: { is(i: number, upper: string): boolean }): boolean {

@@ -72,7 +72,7 @@ const PARTIAL_MS_MAX = 30_000
 const PARTIAL_PROGRESS_BYTES = 64 * 1024
 /** Who does not authenticate in time makes room for others. */
 const UNAUTHENTICATED_MS_MAX = 10_000
-/** A closing session whose peer takes nothing is not waited for longer. */
+/** A session whose peer takes nothing, or sends no more and may be gone, is not waited for longer. */
 const CLOSING_MS_MAX = 30_000
 /** Of `maxclients`, so many are kept for clients of this machine: an operator must get in when it is full. */
 const RESERVED_CLIENTS = 32
@@ -216,10 +216,13 @@ export class Node {
     if (this.phase === 'stopping' || this.phase === 'stopped') return
     this.phase = 'stopping'
     this.#listener.close()
-    for (const session of this.sessions.values()) session.transport.pause()
+    this.turn.stopReading(this.sessions.values())
     const deadline = this.clock.now() + this.options.values['shutdown-timeout'] * 1000
     this.unpause()
-    if (!request.now) await this.#until(() => this.turn.isQuiet, deadline)
+    if (!request.now) {
+      await this.#until(() => this.turn.isQuiet, deadline)
+      if (this.turn.parked.size > 0) await this.#answerParked(request.nosave, deadline)
+    }
     await this.log?.close(!request.nosave)
     for (const session of this.sessions.values()) this.turn.close(session)
     if (!request.now) await this.#until(() => this.sessions.size === 0, deadline)
@@ -249,6 +252,7 @@ export class Node {
       engine: this.engine,
       acked: () => this.turn.acked(),
       failed: (from, to, message) => this.turn.failed(lsn(from), lsn(to), message),
+      isInTurn: () => this.turn.isOpen,
       between: (run) => this.turn.between(run),
       fatal: (error) => this.onFatal(error),
     })
@@ -260,6 +264,20 @@ export class Node {
     this.turn.begin()
     this.engine.recovered(now)
     this.turn.end()
+  }
+
+  /** Who waits for the disk (WAITAOF) gets it now; for everybody else the time is up. What lies behind them runs. */
+  async #answerParked(nosave: boolean, deadline: number): Promise<void> {
+    const { log, turn } = this
+    if (log !== null && !nosave) {
+      log.setPolicy('always')
+      await this.#until(() => turn.isQuiet && (log.durable >= log.last || log.refusal() !== null), deadline)
+    }
+    const isAnswered = (): boolean => {
+      for (const session of turn.parked) turn.unpark(session, null)
+      return turn.isQuiet
+    }
+    await this.#until(isAnswered, deadline)
   }
 
   async #until(isDone: () => boolean, deadline: number): Promise<void> {
@@ -410,12 +428,9 @@ export class Node {
     const { values } = this.options
     const idleMs = values.timeout * 1000
     let input = 0
-    let largest: Session | null = null
     for (const session of this.sessions.values()) {
-      const queued = session.inputQueued
-      input += queued
-      if (largest === null || queued > largest.inputQueued) largest = session
-      if (session.isClosing) {
+      input += session.inputQueued
+      if (session.isClosing || (session.hasEnded && session.parked !== null)) {
         const since = this.#closingSince.get(session) ?? now
         this.#closingSince.set(session, since)
         if (now - since >= CLOSING_MS_MAX) session.transport.destroy()
@@ -425,15 +440,23 @@ export class Node {
       else if (this.#isStuck(session, now)) this.#timeOut(session, 'sent half a request and no more')
     }
     const limit = INPUT_SHARE * (values.maxmemory > 0 ? values.maxmemory : totalmem())
-    if (input > limit && largest !== null) {
+    if (input > limit) this.#dropLargestInput(input, limit)
+  }
+
+  #dropLargestInput(input: number, limit: number): void {
+    const largestFirst = [...this.sessions.values()].sort((a, b) => b.inputQueued - a.inputQueued)
+    for (const session of largestFirst) {
+      if (input <= limit) return
+      const bytes = session.inputQueued
       this.stats.queryLimitClosed++
       this.env.say('warning', 'closed the client with the largest unfinished request: all of them together take too much memory', {
-        id: largest.id,
-        addr: largest.addr,
-        bytes: largest.inputQueued,
+        id: session.id,
+        addr: session.addr,
+        bytes,
         all: input,
       })
-      largest.transport.destroy()
+      session.transport.destroy()
+      input -= bytes
     }
   }
 

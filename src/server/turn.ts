@@ -21,7 +21,7 @@ import { Dirty } from './dirty.ts'
 import { ANSWERED, POSTPONED, READS_ALL, STOCK, WRITE } from './dispatch.ts'
 import type { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
-import { isForeign, isForeignWord } from './foreign.ts'
+import { isForeign, isForeignLine, isForeignWord } from './foreign.ts'
 import type { Held, Parked, Session } from './session.ts'
 import type { Stats } from './stats.ts'
 
@@ -84,7 +84,7 @@ export class Turn {
   /** Policy `always`: a reply that saw what is not durable yet waits too. */
   isStrict = false
   /** Bytes of replies that a session may have waiting before it is closed; 0: no limit. */
-  outputBytesMax = 64 * 1024 * 1024
+  #outputBytesMax = 64 * 1024 * 1024
   /** Bytes of unfinished requests that a session may have waiting. */
   inputBytesMax = Infinity
   readonly #engine: Engine
@@ -113,6 +113,7 @@ export class Turn {
   #ready: Session[] = []
   readonly #afterwards: (() => void)[] = []
   #foreignSaidAt = -Infinity
+  #isStopping = false
   /** Sessions with a parked request. */
   readonly parked = new Set<Session>()
   /** Of these, the ones that shall answer now: with an error, or (null) as out of time. */
@@ -131,9 +132,22 @@ export class Turn {
     this.#env = env
   }
 
+  get outputBytesMax(): number {
+    return this.#outputBytesMax
+  }
+
+  set outputBytesMax(bytes: number) {
+    this.#outputBytesMax = bytes
+    this.#reply.bytesMax = bytes > 0 ? bytes : Infinity
+  }
+
   /** LSN of the last record so far, those of this turn included. */
   get lsn(): Lsn {
     return (this.log.last + this.#engine.journal.records) as Lsn
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
   }
 
   /** True if nothing is under way: no turn is open, no request is left over, no reply waits for the log. */
@@ -148,8 +162,10 @@ export class Turn {
     session.inputBytes += end - start
     this.#stats.netInputBytes += end - start
     if (session.isClosing) return
-    if (session.commands === 0 && input[start] !== STAR && isForeign(input, start, end)) return this.#foreign(session)
     const parser = session.parser
+    // The first bytes only: what follows the beginning of a request may be a value, and a value may be anything.
+    const isFirst = session.inputBytes === end - start
+    if (isFirst && input[start] !== STAR && isForeign(input, start, end)) return this.#foreign(session)
     parser.feed(input, start, end)
     if (session.parked === null && !session.isReady && !session.isReadingPaused) this.#work(session)
     parser.keep(this.#engine.now)
@@ -159,14 +175,19 @@ export class Turn {
     else if (pending > INPUT_PAUSE_BYTES && (session.isReady || session.parked !== null)) pauseReading(session)
   }
 
-  /** The peer sends no more: what it has sent is still answered, unless that has to wait for somebody else. */
+  /** The peer sends no more: what it has sent is still answered, also when that has to wait. */
   ended(session: Session): void {
     session.hasEnded = true
-    if (session.parked !== null) session.transport.destroy()
-    else if (!session.isReady) this.close(session)
+    if (session.parked === null && !session.isReady) this.close(session)
   }
 
-  /** Runs this when no turn is open: at once, or at the end of the one that is. */
+  /** Takes no more input from anybody: the node stops. What has come is still answered. */
+  stopReading(sessions: Iterable<Session>): void {
+    this.#isStopping = true
+    for (const session of sessions) session.transport.pause()
+  }
+
+  /** Runs this when the state is what was appended to the log: at once, or at the end of the turn that is open. */
   between(run: () => void): void {
     if (this.#isOpen) this.#afterwards.push(run)
     else run()
@@ -198,9 +219,10 @@ export class Turn {
       journal.drained()
       this.log.write()
     }
+    // The state is what was appended: now the log may hear of its disk. An fsync that is done lets the replies leave right behind it.
+    while (this.#afterwards.length > 0) for (const run of this.#afterwards.splice(0)) run()
     this.#deliver()
     this.#isOpen = false
-    if (this.#afterwards.length > 0) for (const run of this.#afterwards.splice(0)) run()
     this.#stats.turns++
     const micros = this.#env.clock.micros() - this.#began
     if (micros > this.#stats.longestTurn) this.#stats.longestTurn = micros
@@ -329,7 +351,7 @@ export class Turn {
       session.parser.keep(this.#engine.now)
       if (session.isReady) continue
       if (session.hasEnded) session.isClosing = true
-      else resumeReading(session)
+      else if (!this.#isStopping) resumeReading(session)
     }
   }
 
@@ -363,9 +385,14 @@ export class Turn {
         this.#later(session)
       }
       const request = parser.request
+      if (parser.isInline && commands === 0 && session.commands === 0 && isForeignLine(request)) {
+        this.#foreign(session)
+        break
+      }
       call.request = request
       reply.protocol = session.protocol
       const from = reply.length
+      reply.floor = from
       const recordsFrom = journal.length
       const ran = dispatcher.run(session)
       if (ran !== ANSWERED) {
@@ -375,6 +402,10 @@ export class Turn {
           this.#foreign(session)
         }
         if (ran === POSTPONED || session.isClosing) break
+      }
+      if (reply.isTooLong) {
+        this.#tooLong(session)
+        break
       }
       commands++
       const wrote = journal.length !== recordsFrom
@@ -420,6 +451,17 @@ export class Turn {
     session.transport.destroy()
   }
 
+  /** A reply that no reader could be given: more than may wait for one. What the command did is done, and in the log. */
+  #tooLong(session: Session): void {
+    const reply = this.#reply
+    reply.isTooLong = false
+    reply.length = reply.floor
+    this.#stats.outputLimitClosed++
+    this.#env.say('warning', 'closed a client whose reply is too large', { id: session.id, addr: session.addr, limit: this.outputBytesMax })
+    session.isClosing = true
+    session.transport.destroy()
+  }
+
   #broken(session: Session): void {
     this.#reply.error(session.parser.error)
     this.#reply.errors = 0
@@ -452,7 +494,9 @@ export class Turn {
     const from = this.#reply.length
     const recordsFrom = this.#engine.journal.length
     this.#call.request = request
+    this.#reply.floor = from
     if (this.#dispatcher.run(session) === POSTPONED) return this.#postpone(session, request)
+    if (this.#reply.isTooLong) return this.#tooLong(session)
     session.commands++
     this.#stats.commandsProcessed++
     const wrote = this.#engine.journal.length !== recordsFrom

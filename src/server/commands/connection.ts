@@ -69,6 +69,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
     keyless({
       name: 'PING',
       arity: -1,
+      takesData: true,
       flags: ['fast'],
       categories: ['connection'],
       group: 'connection',
@@ -84,6 +85,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
     keyless({
       name: 'ECHO',
       arity: 2,
+      takesData: true,
       flags: ['loading', 'stale', 'fast'],
       categories: ['connection'],
       group: 'connection',

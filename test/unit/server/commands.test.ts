@@ -158,6 +158,34 @@ describe('waiting', () => {
   })
 })
 
+describe('arguments that are words', () => {
+  it.each([
+    'CLIENT SETNAME',
+    'CLIENT KILL TYPE',
+    'CONFIG GET',
+    'CONFIG SET requirepass',
+    'INFO',
+    'LATENCY HISTORY',
+    'COMMAND INFO',
+    'AUTH default',
+    'HELLO 3 AUTH x',
+    'FCALL f 1',
+    'SHUTDOWN',
+  ])('%s refuses a megabyte before it makes a string of it', (words) => {
+    const reply = new NodeStage().connect().ask(`${words} ${'x'.repeat(1024 * 1024)}`)
+    expect(reply).toBe('-ERR the arguments of this command have at most 1048576 bytes\r\n')
+  })
+
+  it('data has any length: ECHO, PING, keys', () => {
+    const client = new NodeStage().connect()
+    const data = 'x'.repeat(1024 * 1024 + 1)
+    expect(client.ask(`ECHO ${data}`)).toBe(`$${data.length}\r\n${data}\r\n`)
+    expect(client.ask(`PING ${data}`)).toBe(`$${data.length}\r\n${data}\r\n`)
+    expect(client.ask(`SET ${data} 1`)).toBe('+OK\r\n')
+    expect(client.ask(`INCR ${data}`)).toBe(':2\r\n')
+  })
+})
+
 describe('SHUTDOWN', () => {
   it('passes its words on and answers nothing', () => {
     const stage = new NodeStage()

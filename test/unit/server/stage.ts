@@ -186,6 +186,16 @@ export class Stage {
       toy({ name: 'AUTH', arity: 2, flags: ['no_auth'], run: (c) => ((sessionOf(c).isAuthenticated = true), c.reply.ok()) }),
       toy({ name: 'BIG', arity: 2, flags: [], run: ({ reply, request }) => reply.bulk(Buffer.alloc(Number(request.latin1(1)), 120)) }),
       toy({
+        name: 'BIGS',
+        arity: 3,
+        flags: [],
+        run({ reply, request }) {
+          const n = Number(request.latin1(1))
+          reply.array(n)
+          for (let i = 0; i < n; i++) reply.bulk(Buffer.alloc(Number(request.latin1(2)), 120))
+        },
+      }),
+      toy({
         name: 'INCR',
         arity: 2,
         flags: ['write', 'denyoom'],

@@ -194,7 +194,8 @@ describe('replies and the log', () => {
     stage.turn.between(() => heard.push(`after ${stage.log.written.length} write, reply sent: ${client.transport.sent.length === 1}`))
     expect(heard).toEqual(['at once'])
     stage.env.passAll()
-    expect(heard).toEqual(['at once', 'after 1 write, reply sent: true'])
+    expect(heard).toEqual(['at once', 'after 1 write, reply sent: false'])
+    expect(client.read()).toBe(':1\r\n')
   })
 
   it('closes after the last reply, however long the log takes', () => {
@@ -290,10 +291,22 @@ describe('requests that answer later', () => {
     const stage = new Stage()
     const client = stage.connect()
     client.ask('WAIT\r\n')
-    stage.turn.ended(client.session)
-    expect(client.transport.state).toBe('destroyed')
     stage.turn.closed(client.session)
     expect(stage.turn.parked.size).toBe(0)
+  })
+
+  it('answers what waits, and what lies behind it, to a client that has closed its side', () => {
+    const stage = new Stage()
+    const client = stage.connect()
+    client.ask('WAIT\r\nPING\r\n')
+    stage.turn.ended(client.session)
+    stage.env.passAll()
+    expect(client.transport.state).toBe('open')
+    stage.isReady = true
+    stage.turn.checkParked()
+    stage.env.passAll()
+    expect(client.read()).toBe('+READY\r\n+PONG\r\n')
+    expect(client.transport.state).toBe('ended')
   })
 
   it('puts requests off while clients are paused, and runs them afterwards in order', () => {
@@ -362,6 +375,34 @@ describe('back-pressure', () => {
     expect(client.read().startsWith('+READY\r\n$50000\r\n')).toBe(true)
   })
 
+  it('drops a reply that is larger than anything that may wait for a client, with its client, and nobody else notices', () => {
+    const stage = new Stage()
+    const client = stage.connect()
+    const other = stage.connect()
+    stage.turn.outputBytesMax = 100_000
+    other.send('PING\r\n')
+    client.send('PING\r\nBIGS 2000 1000\r\n')
+    other.send('PING\r\n')
+    stage.env.passAll()
+    expect(client.transport.state).toBe('destroyed')
+    expect(stage.stats.outputLimitClosed).toBe(1)
+    expect(other.read()).toBe('+PONG\r\n+PONG\r\n')
+    expect(stage.connect().ask('BIGS 2 3\r\n')).toBe('*2\r\n$3\r\nxxx\r\n$3\r\nxxx\r\n')
+  })
+
+  it('takes no more input when the node stops, and answers what it has', () => {
+    const stage = new Stage()
+    const client = stage.connect()
+    client.transport.isBlocked = true
+    client.ask(`BIG ${2 * 1024 * 1024}\r\nPING\r\nGET a\r\n`)
+    expect(client.transport.isPaused).toBe(true)
+    stage.turn.stopReading([client.session])
+    client.drain()
+    stage.env.passAll()
+    expect(client.read()).toBe(':0\r\n')
+    expect(client.transport.isPaused).toBe(true)
+  })
+
   it('closes a client whose unfinished request is over the limit', () => {
     const stage = new Stage()
     stage.turn.inputBytesMax = 1000
@@ -391,6 +432,21 @@ describe('strangers', () => {
       expect(stage.env.said).toHaveLength(1)
     },
   )
+
+  it('closes on a first line of HTTP that comes in pieces, before it runs as a command', () => {
+    const stage = new Stage()
+    const client = stage.connect()
+    for (const piece of ['INCR', ' /a HT', 'TP/1.', '1\r\n']) expect(client.ask(piece)).toBe('')
+    expect(client.transport.state).toBe('destroyed')
+    expect(stage.engine.counters.size).toBe(0)
+  })
+
+  it.each(['\x16\x03\x01\x02', 'GET / HTTP/1.1\r\n'])('takes %j for what it is within a value of the first request', (value) => {
+    const stage = new Stage()
+    const client = stage.connect()
+    client.ask(`*2\r\n$4\r\nECHO\r\n$${value.length}\r\n`)
+    expect(client.ask(`${value}\r\n`)).toBe(`$${value.length}\r\n${value}\r\n`)
+  })
 
   it('runs nothing of a request smuggled in behind HTTP headers', () => {
     const stage = new Stage()
