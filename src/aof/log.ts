@@ -62,6 +62,12 @@ export interface LogEvents {
   onNote(level: 'info' | 'warn' | 'error', message: string): void
   /** fsync failed and the option says exit: the process must not go on. */
   onFatal(error: StockdError): void
+  /**
+   * Under `always`, when an fsync is done and its replies have left: calls `commit` when the next batch shall go. Those who were just
+   * answered are about to write again; without a moment for them, two groups of clients take turns and every fsync carries half of them.
+   * Left out: at once.
+   */
+  gather?(commit: () => void): void
   /** The oldest LSN that somebody still reads (outbox, replica, backup): covered segments from there on are kept as history. */
   keepFrom?(): number
 }
@@ -158,6 +164,8 @@ export class Log {
   #sync: Sync | null = null
   #lastSyncAt = 0
   #sealing = false
+  /** `gather` was asked and has not called back. */
+  #gathering = false
   #moving = false
   #now: number
   #second = 0
@@ -212,7 +220,7 @@ export class Log {
       return
     }
     if (this.options.policy === 'always') {
-      if (this.#sync === null) this.#commit()
+      if (this.#sync === null && !this.#gathering) this.#commit()
       else if (this.#tail.pendingBytes > this.options.queueBytesMax) this.#refuse()
       return
     }
@@ -307,9 +315,10 @@ export class Log {
   setPolicy(policy: SyncPolicy): void {
     if (policy === this.options.policy) return
     this.options.policy = policy
-    if (policy === 'always' && this.#state.phase === 'open') {
+    if (this.#state.phase === 'open') {
+      // What waited for an fsync under the old policy does not wait under the new one.
       this.write()
-      this.#startSync()
+      if (policy === 'always') this.#startSync()
     }
     this.#advanceAcked()
   }
@@ -408,6 +417,20 @@ export class Log {
     this.#startSync()
   }
 
+  /** The next commit, when the node says so. Whatever has happened meanwhile, it commits only what may be committed. */
+  #commitSoon(): void {
+    if (this.events.gather === undefined) {
+      this.#commit()
+      return
+    }
+    if (this.#gathering) return
+    this.#gathering = true
+    this.events.gather(() => {
+      this.#gathering = false
+      if (this.#sync === null && this.#closed === null && this.#state.phase === 'open' && this.options.policy === 'always') this.#commit()
+    })
+  }
+
   #syncEachSecond(): void {
     if (this.#now - this.#lastSyncAt < SECOND_MS) return
     this.#startSync()
@@ -461,8 +484,10 @@ export class Log {
     }
     this.#sealNext()
     if (this.#state.phase === 'open') {
-      if (this.options.policy === 'always') this.#commit()
-      else if (this.#retiring.some((s) => s.durableBytes < s.size)) this.#startSync()
+      if (this.options.policy === 'always') {
+        this.#advanceAcked()
+        this.#commitSoon()
+      } else if (this.#retiring.some((s) => s.durableBytes < s.size)) this.#startSync()
       this.#rotateIfDue()
     }
     this.#refuse()

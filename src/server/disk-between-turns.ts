@@ -3,25 +3,39 @@
 // The log may do anything when an fsync comes back: acknowledge, start the next, take the digest of the state for a seal. In the middle
 // of a turn the state is ahead of what was appended, so such news waits for the turn's end, some microseconds.
 
-import type { Disk, DiskFile, DiskLock, DiskSpace, Done, OpenMode } from '../aof/disk.ts'
+import type { Disk, DiskError, DiskFile, DiskLock, DiskSpace, Done, OpenMode } from '../aof/disk.ts'
+import type { Env } from './env.ts'
+import type { SyncPace } from './sync-pace.ts'
 
-type Between = (run: () => void) => void
+/** What is asked of the turns. */
+interface Turns {
+  readonly env: Env
+  readonly isInTurn: () => boolean
+  between(run: () => void): void
+}
 
 export class DiskBetweenTurns implements Disk {
   readonly #disk: Disk
-  readonly #between: Between
+  readonly #turns: Turns
+  readonly #pace: SyncPace | null
 
-  constructor(disk: Disk, between: Between) {
+  /** @param pace null: every fsync is given away, as a simulation wants it */
+  constructor(disk: Disk, turns: Turns, pace: SyncPace | null) {
     this.#disk = disk
-    this.#between = between
+    this.#turns = turns
+    this.#pace = pace
   }
 
   open(path: string, mode: OpenMode): DiskFile {
-    return new FileBetweenTurns(this.#disk.open(path, mode), this.#between)
+    return new FileBetweenTurns(this.#disk.open(path, mode), this.#turns, this.#pace)
   }
 
   syncDirectory(path: string, done: Done): void {
-    this.#disk.syncDirectory(path, (error) => this.#between(() => done(error)))
+    this.#disk.syncDirectory(path, (error) => this.#turns.between(() => done(error)))
+  }
+
+  remove(path: string, done: Done): void {
+    this.#disk.remove(path, (error) => this.#turns.between(() => done(error)))
   }
 
   list(directory: string): string[] {
@@ -44,10 +58,6 @@ export class DiskBetweenTurns implements Disk {
     this.#disk.unlink(path)
   }
 
-  remove(path: string, done: Done): void {
-    this.#disk.remove(path, (error) => this.#between(() => done(error)))
-  }
-
   syncDirectoryNow(path: string): void {
     this.#disk.syncDirectoryNow(path)
   }
@@ -64,20 +74,40 @@ export class DiskBetweenTurns implements Disk {
 class FileBetweenTurns implements DiskFile {
   readonly path: string
   readonly #file: DiskFile
-  readonly #between: Between
+  readonly #turns: Turns
+  readonly #pace: SyncPace | null
 
-  constructor(file: DiskFile, between: Between) {
+  constructor(file: DiskFile, turns: Turns, pace: SyncPace | null) {
     this.path = file.path
     this.#file = file
-    this.#between = between
+    this.#turns = turns
+    this.#pace = pace
   }
 
   sync(done: Done): void {
-    this.#file.sync((error) => this.#between(() => done(error)))
+    this.#file.sync((error) => this.#turns.between(() => done(error)))
   }
 
   syncData(done: Done): void {
-    this.#file.syncData((error) => this.#between(() => done(error)))
+    const { clock } = this.#turns.env
+    const began = clock.micros()
+    const finished = (error: DiskError | null): void => {
+      this.#pace?.took(clock.micros() - began)
+      this.#turns.between(() => done(error))
+    }
+    // Only within a turn, whose end then tells: `done` never comes before this returns.
+    if (this.#pace?.isOnTheSpot === true && this.#turns.isInTurn()) finished(this.#syncOnTheSpot())
+    else this.#file.syncData(finished)
+  }
+
+  #syncOnTheSpot(): DiskError | null {
+    try {
+      this.#file.syncNow()
+      return null
+    } catch (error) {
+      if (error instanceof Error && 'code' in error) return error as DiskError
+      throw error
+    }
   }
 
   size(): number {

@@ -47,6 +47,8 @@ export interface LogOwner {
   /** `acked` got further. */
   acked(): void
   failed(from: number, to: number, message: string): void
+  /** True while a turn is open. */
+  readonly isInTurn: () => boolean
   /** Runs this between two turns: now, or when the open one has ended. */
   between(run: () => void): void
   /** The process must end. */

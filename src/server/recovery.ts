@@ -13,10 +13,12 @@ import type { LoadProgress } from '../aof/inspection.ts'
 import { openLog as openAof } from '../aof/recovery.ts'
 import type { OpenedLog } from '../aof/recovery.ts'
 import { millis } from '../base/brand.ts'
+import type { Log } from '../aof/log.ts'
 import { DiskBetweenTurns } from './disk-between-turns.ts'
 import { LogKeeper } from './log-keeper.ts'
 import type { LogOwner, NodeLog } from './node-log.ts'
 import { ReplaySink } from './replay-sink.ts'
+import { SyncPace } from './sync-pace.ts'
 import { STOCKD_VERSION } from './version.ts'
 
 /** How long the loading may keep the process from hearing signals. */
@@ -25,14 +27,20 @@ const PROGRESS_SAID_MS = 2000
 
 /** Opens the log of `dir` on the real disk. */
 export function openLog(owner: LogOwner): Promise<NodeLog> {
-  return openLogOn(new FileDisk({ unsafeNoLock: owner.options.values['unsafe-no-lock'] }), owner)
+  return openLogOn(
+    new FileDisk({ unsafeNoLock: owner.options.values['unsafe-no-lock'] }),
+    owner,
+    new SyncPace(owner.env, () => owner.options.values.appendfsync === 'always'),
+  )
 }
 
-export async function openLogOn(realDisk: Disk, owner: LogOwner): Promise<NodeLog> {
+/** @param pace null: every fsync is given away, and the next begins at once, as a simulation wants it */
+export async function openLogOn(realDisk: Disk, owner: LogOwner, pace: SyncPace | null = null): Promise<NodeLog> {
   const { options, env, engine } = owner
   const { values } = options
-  const disk = new DiskBetweenTurns(realDisk, (run) => owner.between(run))
+  const disk = new DiskBetweenTurns(realDisk, owner, pace)
   const began = env.clock.now()
+  let log: Log | null = null
   const opening = openAof({
     disk,
     directory: values.dir,
@@ -54,9 +62,11 @@ export async function openLogOn(realDisk: Disk, owner: LogOwner): Promise<NodeLo
       sealDigest: () => engine.sealDigest(),
       onNote: (level, message) => env.say(level === 'info' ? 'notice' : 'warning', message),
       onFatal: (error) => owner.fatal(error),
+      ...(pace !== null && { gather: (commit: () => void) => pace.gather(log!, commit) }),
     },
   })
   const opened = await load(opening, owner)
+  log = opened.log
   env.startNoEarlierThan(millis(opened.time))
   const ms = env.clock.now() - began
   const { inspection } = opened
