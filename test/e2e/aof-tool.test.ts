@@ -139,6 +139,21 @@ describe('stockd-aof', () => {
     expect((await tool('dump', to)).stdout.match(/ SET /g)).toHaveLength(3)
   })
 
+  it('what cannot be finished leaves no half of a log behind', async () => {
+    const place = tempDir()
+    const source = join(place, 'torn.aof')
+    writeFileSync(source, '*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n*3\r\n$3\r\nSE')
+    expect((await tool('import', source, join(place, 'imported'))).code).toBe(2)
+
+    const directory = await soldOut()
+    const bytes = readFileSync(newestSegment(directory))
+    bytes[bytes.indexOf('ORDER.CONFIRMED')] ^= 1
+    writeFileSync(newestSegment(directory), bytes)
+    expect((await tool('fix', directory, '--to', join(place, 'fixed'), '--truncate-at', '7', '--i-accept-loss')).code).toBe(2)
+    expect((await tool('export', directory, '--redis', join(place, 'exported'))).code).toBe(2)
+    expect(readdirSync(place, { recursive: true }).sort()).toEqual(['exported', 'torn.aof'])
+  })
+
   it('dump shows records as lines, all bytes escaped', async () => {
     const directory = await soldOut()
     const all = await tool('dump', directory)

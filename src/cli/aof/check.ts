@@ -35,7 +35,7 @@ function tell(directory: string, out: Console, found: Inspection, { isInUse, dig
   const isMoving = isInUse && damage?.kind === 'torn'
   const status = damage === null || isMoving ? 'ok' : 'torn'
   const lines = [
-    `${found.records} records in ${found.segments.length} segments${found.base === null ? '' : ` behind a base of ${found.base.records} records`}, ${found.bytes} bytes`,
+    `${found.records} records in ${found.segments.length} ${found.segments.length === 1 ? 'segment' : 'segments'}${found.base === null ? '' : ` behind a base of ${found.base.records} records`}, ${found.bytes} bytes`,
     `last LSN ${found.last}, digest ${digest}, ${isInUse ? 'in use' : found.clean ? 'closed cleanly' : 'not closed'}`,
     ...unlisted.map(
       (file) =>
@@ -45,7 +45,7 @@ function tell(directory: string, out: Console, found: Inspection, { isInUse, dig
   if (damage !== null && !isMoving) {
     lines.push(
       `${damage.kind === 'torn' ? 'TORN TAIL' : 'UNSYNCED BATCHES OUT OF ORDER'}: ${damage.name} at byte ${damage.offset}: ${damage.problem}`,
-      `${damage.bytes} bytes from LSN ${damage.from} on were promised to nobody; a start cuts them and keeps them in quarantine`,
+      `${damage.bytes} bytes from LSN ${damage.from} on, none of them known to be durable: a start cuts them and keeps them in quarantine`,
     )
   } else lines.push('OK')
   const { last, records, bytes, clean } = found

@@ -1,6 +1,6 @@
 // stockd-aof export --redis: the ordinary keys as a plain Redis 7 log that redis-server loads. No `#` lines, no stock, no orders.
 
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { LOG_DIRECTORY, MANIFEST_FILE, logFileName } from '../../aof/format/file-names.ts'
 import type { RecordSink } from '../../aof/record-parser.ts'
 import { StockdError } from '../../base/error.ts'
@@ -19,8 +19,11 @@ export function exportRedis(directory: string, target: string, out: Console): nu
   if (!isStream) mkdirSync(`${target}/${LOG_DIRECTORY}`, { recursive: true })
   const fd = isStream ? 1 : openSync(`${target}/${LOG_DIRECTORY}/${name}`, 'wx', 0o640)
   const sink = new PlainSink(fd)
-  const found = readAll(directory, sink, out)
-  sink.flush()
+  const found = readOrRemove(isStream ? null : `${target}/${LOG_DIRECTORY}`, () => {
+    const all = readAll(directory, sink, out)
+    sink.flush()
+    return all
+  })
   if (!isStream) {
     fsyncSync(fd)
     closeSync(fd)
@@ -32,6 +35,16 @@ export function exportRedis(directory: string, target: string, out: Console): nu
     })
   }
   return found.damage === null ? EXIT_OK : EXIT_TORN
+}
+
+/** What cannot be written to its end goes: a redis-server would start on it, and have no keys. */
+function readOrRemove<T>(written: string | null, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (written !== null) rmSync(written, { recursive: true, force: true })
+    throw error
+  }
 }
 
 class PlainSink implements RecordSink {

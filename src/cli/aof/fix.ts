@@ -18,7 +18,7 @@ import { Engine } from '../../engine/engine.ts'
 import { ReplaySink } from '../../server/replay-sink.ts'
 import type { Console } from './console.ts'
 import { EXIT_CORRUPT, EXIT_OK } from './exit-codes.ts'
-import { closeLog, openForWriting, refuseExisting } from './new-log.ts'
+import { closeLog, inNewDirectory, openForWriting } from './new-log.ts'
 import { latin1 } from './record-text.ts'
 import { replayAll } from './replay.ts'
 
@@ -35,8 +35,11 @@ interface LostRecord {
   readonly order: string
 }
 
-export async function fix(directory: string, options: FixOptions, out: Console): Promise<number> {
-  refuseExisting(options.to)
+export function fix(directory: string, options: FixOptions, out: Console): Promise<number> {
+  return inNewDirectory(options.to, () => fixInto(directory, options, out))
+}
+
+async function fixInto(directory: string, options: FixOptions, out: Console): Promise<number> {
   if (options.truncateAt !== null && !options.acceptsLoss) {
     throw new StockdError('BAD_OPTION', '--truncate-at leaves out records that may have been acknowledged: say --i-accept-loss as well')
   }
@@ -73,7 +76,7 @@ function refusal(directory: string, out: Console): StockdError | null {
     if (report === undefined) return error
     return new StockdError(
       'LOG_CORRUPT',
-      `${error.message} To go on without what is behind it: --truncate-at ${report.lsn - 1} --i-accept-loss`,
+      `${error.message}. To go on without what is behind it: --truncate-at ${report.lsn - 1} --i-accept-loss`,
       { cause: report },
     )
   }

@@ -17,15 +17,18 @@ import { Request } from '../../resp/request.ts'
 import { ReplaySink } from '../../server/replay-sink.ts'
 import type { Console } from './console.ts'
 import { EXIT_OK } from './exit-codes.ts'
-import { closeLog, openForWriting, refuseExisting } from './new-log.ts'
+import { closeLog, inNewDirectory, openForWriting } from './new-log.ts'
 
 const PIECE_BYTES = 8 * 1024 * 1024
 const ERROR = 45
 /** Around a transaction: its commands follow one another anyway. */
 const IGNORED = new Set(['MULTI', 'EXEC'])
 
-export async function importRedis(source: string, target: string, out: Console): Promise<number> {
-  refuseExisting(target)
+export function importRedis(source: string, target: string, out: Console): Promise<number> {
+  return inNewDirectory(target, () => importInto(source, target, out))
+}
+
+async function importInto(source: string, target: string, out: Console): Promise<number> {
   const files = filesOf(source)
   const engine = new Engine()
   const { log } = openForWriting(target, new ReplaySink(engine), () => engine.sealDigest(), out)
