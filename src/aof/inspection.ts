@@ -102,11 +102,11 @@ export function* inspect(options: InspectOptions): Generator<LoadProgress, Inspe
   if (manifest === null) {
     for (const name of disk.list(logDirectory)) {
       if (parseLogFileName(name) === null || !hasRecords(disk, `${logDirectory}/${name}`)) continue
-      throw corrupt(`${logDirectory} has data (${name}) but no manifest: run \`stockd-aof check ${directory}\``)
+      throw corrupt(`${logDirectory} has data (${name}) but no manifest: put ${MANIFEST_FILE} back from a backup of this directory`)
     }
     return NO_LOG
   }
-  if (identity === null) throw corrupt(`${directory} has a log but no node.json: run \`stockd-aof check ${directory}\``)
+  if (identity === null) throw corrupt(`${directory} has a log but no node.json: put it back from a backup of this directory`)
   return yield* inspectFiles(options, identity, manifest)
 }
 
@@ -121,7 +121,7 @@ export function readManifest(disk: Disk, directory: string): Manifest | null {
   try {
     return decodeManifest(readWhole(disk, path))
   } catch (error) {
-    if (error instanceof StockdError) throw new StockdError(error.code, `${path}: ${error.message}; run \`stockd-aof check ${directory}\``)
+    if (error instanceof StockdError) throw new StockdError(error.code, `${path}: ${error.message}; nothing was changed`)
     throw error
   }
 }

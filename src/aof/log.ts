@@ -174,6 +174,8 @@ export class Log {
   /** Something was written since the last #D. */
   #noted = false
   #freeBytes = Infinity
+  /** It was said that the disk is nearly full. */
+  #saidNearlyFull = false
   readonly #rotationWanted: Done[] = []
   #closed: Done | null = null
 
@@ -892,7 +894,15 @@ export class Log {
       this.#freeBytes = this.#disk.space(this.directory).freeBytes
     } catch (error) {
       this.events.onNote('warn', `free space cannot be read (${errorCode(error)})`)
+      return
     }
+    const isNearlyFull = this.#freeBytes < this.options.minFreeBytes
+    if (isNearlyFull === this.#saidNearlyFull) return
+    this.#saidNearlyFull = isNearlyFull
+    const free = `${mebibytes(this.#freeBytes)} MiB free, aof-min-free is ${mebibytes(this.options.minFreeBytes)} MiB`
+    if (isNearlyFull)
+      this.events.onNote('warn', `the disk of ${this.directory} is nearly full (${free}): writes are refused until there is room`)
+    else this.events.onNote('info', `the disk of ${this.directory} has room again (${free})`)
   }
 
   #refuse(): void {
@@ -908,7 +918,7 @@ export class Log {
       return 'MISCONF AOF fsync takes longer than 2 s; command not executed'
     }
     if (this.#freeBytes < this.options.minFreeBytes) {
-      return `MISCONF disk nearly full (${Math.floor(this.#freeBytes / 1048576)} MiB free); command not executed`
+      return `MISCONF disk nearly full (${mebibytes(this.#freeBytes)} MiB free); command not executed`
     }
     if (this.#tail.pendingBytes > this.options.queueBytesMax || this.#tail.bytes > this.options.retainedBytesMax) {
       return 'MISCONF AOF queue is full: the disk does not keep up; command not executed'
@@ -1000,4 +1010,8 @@ function closeQuietly(segment: Segment): void {
 function lastOfCut(manifest: Manifest, entry: ManifestEntry): number {
   const next = manifest.entries[manifest.entries.findIndex((e) => e.name === entry.name) + 1]
   return next === undefined ? Infinity : next.first - 1
+}
+
+function mebibytes(bytes: number): number {
+  return Math.floor(bytes / 1048576)
 }

@@ -8,7 +8,7 @@
 
 import { StockdError } from '../base/error.ts'
 import { layBallast } from './ballast.ts'
-import { lockDirectory, writeIdentity, type Holder } from './directory.ts'
+import { lockDirectory, readIdentity, writeIdentity, type Holder } from './directory.ts'
 import { errorCode, isDiskError, isNoRoom, writeFully, type Disk, type DiskFile, type DiskLock } from './disk.ts'
 import { LOG_DIRECTORY, QUARANTINE_DIRECTORY, parseLogFileName } from './format/file-names.ts'
 import type { Manifest, ManifestEntry } from './format/manifest.ts'
@@ -78,8 +78,17 @@ export function openLogNow(options: OpenLogOptions): OpenedLog {
 }
 
 function createLog(options: OpenLogOptions, lock: DiskLock): Log {
-  const { disk, directory, now } = options
+  const { disk, directory, now, events } = options
   const nodeId = options.newNodeId
+  const before = readIdentity(disk, directory)
+  if (before !== null) {
+    // A first start may have ended here. Or somebody has lost a log: that must not look like any new node.
+    const since = new Date(before.createdAt).toISOString()
+    events.onNote(
+      'warn',
+      `${directory} is known since ${since} but has no log: starting empty. If it has sold before, stop and restore its log`,
+    )
+  }
   writeIdentity(disk, directory, { format: 1, clusterId: options.clusterId ?? '', nodeId, createdAt: now })
   const logDirectory = `${directory}/${LOG_DIRECTORY}`
   // Left from a first start that did not come to its manifest.

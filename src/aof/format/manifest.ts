@@ -49,7 +49,8 @@ export function decodeManifest(bytes: Buffer): Manifest {
     throw refuse('its checksum line is missing')
   }
   if (text.slice(mark + 15) !== '\n' || (mark > 0 && text[mark - 1] !== '\n')) throw refuse('its checksum line is damaged')
-  if (parseCrc(text.slice(mark + 7, mark + 15)) !== crc32(bytes, 0, mark, 0)) throw refuse('its checksum is wrong')
+  if (parseCrc(text.slice(mark + 7, mark + 15)) !== crc32(bytes, 0, mark, 0))
+    throw refuse('its checksum is wrong: a backup of this directory has a sound one')
   const entries = text
     .slice(0, mark)
     .split('\n')

@@ -58,9 +58,14 @@ describe('a full disk', () => {
     rig.disk.options.quotaBytes = used(rig) + 9_000_000
     rig.pass(1000)
     expect(rig.log.refusal()).toBe('MISCONF disk nearly full (8 MiB free); command not executed')
+    rig.pass(1000)
     rig.disk.options.quotaBytes += 2_000_000
     rig.pass(1000)
     expect(rig.log.refusal()).toBeNull()
+    expect(rig.notes).toEqual([
+      'warn: the disk of /data is nearly full (8 MiB free, aof-min-free is 9 MiB): writes are refused until there is room',
+      'info: the disk of /data has room again (10 MiB free, aof-min-free is 9 MiB)',
+    ])
   })
 
   it('queues only so much', () => {

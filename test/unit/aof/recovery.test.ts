@@ -70,9 +70,11 @@ describe('a start refuses', () => {
     const { disk } = stopped('a')
     const twin = disk.clone(new Random(1))
     disk.unlink(path('appendonly.aof.manifest'))
-    expect(refusal(disk).message).toContain('has data (appendonly.aof.1.incr.aof) but no manifest: run `stockd-aof check')
+    expect(refusal(disk).message).toContain(
+      'has data (appendonly.aof.1.incr.aof) but no manifest: put appendonly.aof.manifest back from a backup',
+    )
     twin.unlink(`${DIRECTORY}/node.json`)
-    expect(refusal(twin).message).toContain('no node.json')
+    expect(refusal(twin).message).toContain('no node.json: put it back')
   })
 
   it('the manifest of a plain Redis log', () => {
@@ -240,6 +242,15 @@ describe('a first start', () => {
         expect(afterCrash(rig, 'power').found, `operation ${operation}, ${kind}`).toEqual(['NOTE a'])
       }
     }
+  })
+})
+
+describe('a log that is gone', () => {
+  it('is not taken for a new directory without a word', () => {
+    const { disk } = stopped('a')
+    for (const name of ['appendonly.aof.manifest', SEGMENT]) disk.unlink(path(name))
+    const [note] = new LogRig(disk).notes
+    expect(note).toMatch(/^warn: \/data is known since 2023-11-14T\S+ but has no log: starting empty/)
   })
 })
 
