@@ -76,14 +76,15 @@ function welcome(node: Node): void {
   const { values } = node.options
   const { log, env } = node
   if (values['log-format'] === 'text' && values.logfile === '') {
-    const host = values.bind.includes('127.0.0.1') || values.bind.includes('*') ? '' : `-h ${values.bind[0].replace(/^-/, '')} `
+    const isHere = values.bind.some((address) => ['127.0.0.1', '*', '0.0.0.0'].includes(address))
+    const host = isHere ? '' : `-h ${values.bind[0].replace(/^-/, '')} `
     const auth = values.requirepass === '' ? '' : ' (a password is set: --askpass)'
     const kept = log === null ? 'nothing is kept: appendonly no' : `${values.dir} (appendfsync ${values.appendfsync})`
     process.stdout.write(
       `\n  stockd ${STOCKD_VERSION}  pid ${process.pid}  Node ${process.versions.node}\n` +
         `    port      ${node.port} on ${values.bind.join(' ')}\n` +
         `    log       ${kept}\n` +
-        `    holds     ${node.contents()}\n` +
+        `    contents  ${node.contents()}\n` +
         `    connect   redis-cli ${host}-p ${node.port}${auth}\n` +
         `    stop      Ctrl-C, kill ${process.pid}, or SHUTDOWN\n\n`,
     )

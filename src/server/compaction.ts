@@ -85,7 +85,9 @@ export class Compaction {
       const worker = this.#worker
       this.#worker = null
       await worker.terminate()
-      this.#failed('the node stops')
+      this.isRunning = false
+      this.#end()
+      this.#owner.env.say('notice', 'compaction given up: the node stops; the log stays as it was')
     }
     await this.#over
   }

@@ -72,11 +72,7 @@ export async function openLogOn(realDisk: Disk, owner: LogOwner, pace: SyncPace 
   const { inspection } = opened
   if (inspection === null) env.say('notice', `new log in ${values.dir}`)
   else {
-    const how = inspection.clean
-      ? 'closed cleanly'
-      : inspection.damage === null
-        ? 'not closed, nothing is missing'
-        : 'not closed, its end was cut'
+    const how = inspection.clean ? 'closed cleanly' : inspection.damage === null ? 'not closed, undamaged' : 'not closed, its end was cut'
     env.say('notice', `log loaded: ${how}`, { records: inspection.records, bytes: inspection.bytes, lsn: opened.log.last, ms })
   }
   return new LogKeeper({ log: opened.log, owner })

@@ -138,7 +138,7 @@ function memory(node: Node): Fields {
   const usage = process.memoryUsage()
   const peak = Math.max(node.stats.peakMemory, used)
   const { values } = node.options
-  const dataset = node.engine.keyspace.usedBytes
+  const dataset = node.engine.keyspace.usedBytes + node.engine.ledger.usedBytes
   const overhead = Math.max(0, used - dataset)
   const ratio = usage.rss / Math.max(1, used)
   return [
