@@ -24,6 +24,7 @@ import { Node } from '../../src/server/node.ts'
 import type { NodeLog } from '../../src/server/node-log.ts'
 import { Options } from '../../src/server/options.ts'
 import { openLogOn } from '../../src/server/recovery.ts'
+import { SyncPace } from '../../src/server/sync-pace.ts'
 import type { Session } from '../../src/server/session.ts'
 import type { Transport } from '../../src/server/transport.ts'
 import { ErrorReply, decodeReply, encodeRequest, replyEnd } from '../support/raw-client.ts'
@@ -123,7 +124,9 @@ class SimEnv implements Env {
   readonly timers = new Set<{ readonly ms: number; at: number; readonly run: () => void }>()
   readonly #random: Random
   #now: number
-  readonly clock = { now: (): Millis => millis(this.#now), micros: (): number => this.#now * 1000 }
+  /** Passes of the loop take time as well: 50 microseconds each. */
+  #passes = 0
+  readonly clock = { now: (): Millis => millis(this.#now), micros: (): number => this.#now * 1000 + this.#passes * 50 }
 
   constructor(random: Random, now: number) {
     this.#random = random
@@ -155,7 +158,10 @@ class SimEnv implements Env {
   }
 
   endTurns(): void {
-    for (let run = this.ends.shift(); run !== undefined; run = this.ends.shift()) run()
+    for (let run = this.ends.shift(); run !== undefined; run = this.ends.shift()) {
+      this.#passes++
+      run()
+    }
   }
 
   /** Time goes on; timers fire at their instants, in order. */
@@ -248,7 +254,8 @@ export async function nodeStorm(options: StormOptions): Promise<StormResult> {
       options: nodeOptions,
       env,
       specs: nodeCommands,
-      openLog: async (owner) => watched(await openLogOn(disk, owner), history, options.bug, choices),
+      openLog: async (owner) =>
+        watched(await openLogOn(disk, owner, new SyncPace(env, () => policy === 'always')), history, options.bug, choices),
     })
     const kind: CrashKind = choices.chance(0.6) ? 'power' : 'kill'
     let durable = 0
