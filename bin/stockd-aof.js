@@ -5,7 +5,9 @@ import { existsSync } from 'node:fs'
 
 var wanted = 24
 if (Number(process.versions.node.split('.')[0]) < wanted) {
-  console.error('stockd-aof needs Node.js ' + wanted + ' or newer, this is ' + process.version + '. In a checkout, `npx stockd-aof` brings its own.')
+  console.error(
+    'stockd-aof needs Node.js ' + wanted + ' or newer, this is ' + process.version + '. In a checkout, `npx stockd-aof` brings its own.',
+  )
   process.exit(4)
 }
 

@@ -4,7 +4,8 @@
 // 25 us instead of 2). Buffer's copy does not, whatever the two sides are; for a few bytes a loop beats every call.
 
 const LOOP_BYTES_MAX = 48
-const nativeCopy: (this: Uint8Array, target: Uint8Array, at: number, start: number, end: number) => number = Buffer.prototype.copy
+// oxlint-disable-next-line typescript/unbound-method -- called with the array it copies from, below
+const nativeCopy = (Buffer.prototype as Buffer).copy
 
 /** Copies source[start..end) to target[at..). The two may be one array. The caller has made room. */
 export function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): void {

@@ -75,7 +75,7 @@ describe('Reply', () => {
         .map((bytes) => ({ write: (r: Reply) => r.bulk(bytes), value: Buffer.from(bytes).toString('latin1') as unknown })),
       fc.maxSafeInteger().map((n) => ({ write: (r: Reply) => r.integer(n), value: n as unknown })),
       fc.maxSafeInteger().map((n) => ({ write: (r: Reply) => r.integerBulk(n), value: String(n) as unknown })),
-      fc.constant({ write: (r: Reply) => r.nil(), value: null as unknown }),
+      fc.constant({ write: (r: Reply) => r.nil(), value: null }),
       fc
         .string({ unit: 'binary', maxLength: 50 })
         .map((text) => ({ write: (r: Reply) => r.text(text), value: Buffer.from(text).toString('latin1') as unknown })),
