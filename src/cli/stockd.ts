@@ -12,6 +12,7 @@ import { SystemEnv } from '../server/env.ts'
 import { Node } from '../server/node.ts'
 import type { ShutdownRequest } from '../server/node.ts'
 import type { Options } from '../server/options.ts'
+import { misspeltVariables } from '../server/options/environment.ts'
 import { flagHelp, readFlags } from '../server/options/flags.ts'
 import type { Flags } from '../server/options/flags.ts'
 import { startOptions } from '../server/options/start.ts'
@@ -59,6 +60,7 @@ async function run(options: Options): Promise<void> {
   let node: Node
   try {
     const say = makeSay({ format: values['log-format'], file: values.logfile, level: () => options.values.loglevel })
+    for (const line of misspeltVariables(process.env)) say('warning', line)
     stopOnBugs()
     node = new Node({ options, env: new SystemEnv(say), specs: nodeCommands, openLog })
     node.onFatal = die

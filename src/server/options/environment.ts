@@ -4,10 +4,13 @@ import { StockdError } from '../../base/error.ts'
 import { OPTIONS } from '../options.ts'
 import type { Setting } from '../options.ts'
 import { readTextFile } from './file.ts'
+import { nearestOption } from './suggestion.ts'
+
+const PREFIX = 'STOCKD_'
 
 /** `STOCKD_APPENDFSYNC` is appendfsync. */
 export function variableOf(name: string): string {
-  return `STOCKD_${name.toUpperCase().replaceAll('-', '_')}`
+  return `${PREFIX}${name.toUpperCase().replaceAll('-', '_')}`
 }
 
 /**
@@ -26,4 +29,17 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): Setting[] {
     else if (value !== undefined && !(name === 'port' && value.startsWith('tcp://'))) settings.push({ name, value })
   }
   return settings
+}
+
+/** A line for each variable that is no option, but nearly: STOCKD_APPENDFSNYC=always must not be left alone without a word. */
+export function misspeltVariables(environment: NodeJS.ProcessEnv): string[] {
+  const lines: string[] = []
+  for (const variable of Object.keys(environment)) {
+    if (!variable.startsWith(PREFIX)) continue
+    const name = variable.slice(PREFIX.length).toLowerCase().replaceAll('_', '-')
+    if (OPTIONS.has(name) || OPTIONS.get(name.replace(/-file$/, ''))?.secret === true) continue
+    const near = nearestOption(name, 2)
+    if (near !== null) lines.push(`${variable} is no option and has no effect; was ${variableOf(near)} meant?`)
+  }
+  return lines
 }

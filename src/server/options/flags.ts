@@ -58,7 +58,7 @@ export function readFlags(argv: readonly string[]): Flags {
 
 /** The lines of `--help` for the options, in the order of the table. */
 export function flagHelp(): string {
-  const left = [...OPTIONS].map(([name, spec]) => `  --${name} <${spec.kind.label}>`)
+  const left = [...OPTIONS].map(([name, spec]) => (spec.secret ? `  ${variableOf(name)}[_FILE]` : `  --${name} <${spec.kind.label}>`))
   const width = 44
   return [...OPTIONS]
     .map(([, spec], i) => {

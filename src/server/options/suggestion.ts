@@ -4,14 +4,14 @@ import { OPTIONS } from '../options.ts'
 
 /** The message for a name that is no option. */
 export function unknownOption(name: string, dashes = ''): string {
-  const near = nearest(name)
+  const near = nearestOption(name, Math.max(2, Math.floor(name.length / 3)))
   return `unknown option ${JSON.stringify(dashes + name)}${near === null ? '' : `; did you mean ${dashes}${near}?`}`
 }
 
 /** The option whose name is nearest, if it is near enough to be what was meant. */
-function nearest(name: string): string | null {
+export function nearestOption(name: string, editsMax: number): string | null {
   let best: string | null = null
-  let least = Math.max(2, Math.floor(name.length / 3)) + 1
+  let least = editsMax + 1
   for (const known of OPTIONS.keys()) {
     const edits = known.startsWith(name) && name.length >= 4 ? 1 : editDistance(name.slice(0, 64), known)
     if (edits < least) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { OPTIONS, Options, optionTable } from '../../../src/server/options.ts'
-import { readEnvironment } from '../../../src/server/options/environment.ts'
+import { misspeltVariables, readEnvironment, variableOf } from '../../../src/server/options/environment.ts'
 import { parseOptionFile, rewritten, splitWords } from '../../../src/server/options/file.ts'
 import { flagHelp, readFlags } from '../../../src/server/options/flags.ts'
 import { Refused } from '../../../src/server/options/kinds.ts'
@@ -174,10 +174,17 @@ describe('environment', () => {
       STOCKD_PORT_7379_TCP: 'tcp://10.0.0.1:7379',
       STOCKD_SERVICE_HOST: '10.0.0.1',
     }
+    expect(misspeltVariables(environment)).toEqual([])
     expect(readEnvironment(environment)).toEqual([
       { name: 'appendfsync', value: 'always' },
       { name: 'slowlog-max-len', value: '5' },
     ])
+  })
+
+  it('tells what is nearly an option', () => {
+    expect(misspeltVariables({ STOCKD_APPENDFSNYC: 'always', STOCKD_REQUIREPASS_FILE: '/a', STOCKD_IMAGE: 'x', APPENDFSYNC: 'y' })).toEqual(
+      ['STOCKD_APPENDFSNYC is no option and has no effect; was STOCKD_APPENDFSYNC meant?'],
+    )
   })
 
   it('a flag wins over it', () => {
@@ -254,8 +261,8 @@ describe('the option file', () => {
 
 describe('help', () => {
   it('names every option, its kind and its default', () => {
-    for (const name of OPTIONS.keys()) {
-      expect(flagHelp()).toContain(`--${name} <`)
+    for (const [name, { secret }] of OPTIONS) {
+      expect(flagHelp()).toContain(secret ? `  ${variableOf(name)}[_FILE]` : `--${name} <`)
       expect(optionTable()).toContain(`| \`${name}\` |`)
     }
     expect(flagHelp()).toMatch(/--appendfsync <everysec\|always\|no> +when the log is forced to the disk \[everysec]/)
