@@ -47,7 +47,7 @@ export interface OpenedLog {
 }
 
 /**
- * Opens the log of a directory, making it if there is none. Every record goes to the sink. A generator, so that the node can answer LOADING
+ * Opens the log of a directory, making it if there is none. Every record goes to the sink. A generator, so that the node hears signals
  * between the pieces; throws StockdError and leaves the directory as it was (and unlocked) if the log cannot be used.
  */
 export function* openLog(options: OpenLogOptions): Generator<LoadProgress, OpenedLog> {
