@@ -74,6 +74,8 @@ const PARTIAL_PROGRESS_BYTES = 64 * 1024
 const UNAUTHENTICATED_MS_MAX = 10_000
 /** A session whose peer takes nothing, or sends no more and may be gone, is not waited for longer. */
 const CLOSING_MS_MAX = 30_000
+/** A peer that has all its replies and our end has so long to close its side. */
+const LINGERING_MS_MAX = 2000
 /** Of `maxclients`, so many are kept for clients of this machine: an operator must get in when it is full. */
 const RESERVED_CLIENTS = 32
 /** Unfinished requests of all sessions together may take this share of the memory. */
@@ -225,7 +227,7 @@ export class Node {
     }
     await this.log?.close(!request.nosave)
     for (const session of this.sessions.values()) this.turn.close(session)
-    if (!request.now) await this.#until(() => this.sessions.size === 0, deadline)
+    if (!request.now) await this.#until(() => this.#hasDelivered(), deadline)
     for (const session of this.sessions.values()) session.transport.destroy()
     this.#stopBeat?.()
     this.phase = 'stopped'
@@ -264,6 +266,12 @@ export class Node {
     this.turn.begin()
     this.engine.recovered(now)
     this.turn.end()
+  }
+
+  /** Every reply has reached the kernel, or its session is gone. */
+  #hasDelivered(): boolean {
+    for (const session of this.sessions.values()) if (session.outputQueued > 0) return false
+    return true
   }
 
   /** Who waits for the disk (WAITAOF) gets it now; for everybody else the time is up. What lies behind them runs. */
@@ -317,8 +325,7 @@ export class Node {
     const refusal = this.#refusal(transport)
     if (refusal !== null) {
       this.stats.connectionsRejected++
-      transport.write(Buffer.from(`-${refusal}\r\n`))
-      transport.end()
+      transport.refuse(Buffer.from(`-${refusal}\r\n`))
       return
     }
     transport.open(values['tcp-keepalive'])
@@ -433,7 +440,8 @@ export class Node {
       if (session.isClosing || (session.hasEnded && session.parked !== null)) {
         const since = this.#closingSince.get(session) ?? now
         this.#closingSince.set(session, since)
-        if (now - since >= CLOSING_MS_MAX) session.transport.destroy()
+        const isOver = session.isClosing && session.outputQueued === 0
+        if (now - since >= (isOver ? LINGERING_MS_MAX : CLOSING_MS_MAX)) session.transport.destroy()
       } else if (!session.isAuthenticated && now - session.createdAt >= UNAUTHENTICATED_MS_MAX)
         this.#timeOut(session, 'did not authenticate')
       else if (idleMs > 0 && session.parked === null && now - session.lastInteraction >= idleMs) this.#timeOut(session, 'was idle')

@@ -69,6 +69,8 @@ export class SocketTransport implements Transport {
   readonly #handle: Handle | null
   /** Bytes written to the handle that the kernel has not taken yet. */
   #queued = 0
+  /** The peer has closed its side. */
+  #hasEnded = false
 
   /** @param accepted a socket that nobody has read from (`pauseOnConnect`). */
   constructor(accepted: Socket, wanted: ReadMode, ownerOf: (transport: SocketTransport) => SocketOwner) {
@@ -88,7 +90,10 @@ export class SocketTransport implements Transport {
     owner = ownerOf(this)
     this.#owner = owner
     if (shared === null) socket.on('data', (bytes: Buffer) => owner.received(bytes, 0, bytes.length))
-    socket.on('end', () => owner.ended())
+    socket.on('end', () => {
+      this.#hasEnded = true
+      owner.ended()
+    })
     socket.on('drain', () => owner.drained())
     socket.on('close', () => owner.closed())
     // The reason of a broken connection is the peer's or the network's; 'close' follows and is what counts.
@@ -146,7 +151,19 @@ export class SocketTransport implements Transport {
     this.#socket.resume()
   }
 
+  /**
+   * What the peer still sends is read and thrown away until it has seen our end: to close over unread bytes resets the connection, and a
+   * peer that is reset while it writes never gets to read our last replies.
+   */
   end(): void {
+    if (this.#hasEnded) return this.#socket.destroySoon()
+    this.#socket.end()
+    this.#socket.resume()
+  }
+
+  /** The only words to a client that is not let in; it is not waited for. */
+  refuse(words: Buffer): void {
+    this.#socket.write(words)
     this.#socket.destroySoon()
   }
 

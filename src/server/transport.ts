@@ -14,7 +14,7 @@ export interface Transport {
   /** Stops reading, so that the peer's own sending blocks. */
   pause(): void
   resume(): void
-  /** Closes once what was written has left. */
+  /** Sends no more; closes once what was written has left and the peer has had the time to see it. */
   end(): void
   /** Closes at once. */
   destroy(): void
