@@ -110,6 +110,13 @@ export class Keyspace {
   }
 
   /** Bytes of memory in use by keys and values. */
+  /** What of `usedBytes` lies in arenas, where JavaScript's own count of memory does not see it. */
+  get arenaBytes(): number {
+    let bytes = 0
+    for (const database of this.databases) bytes += database.arena.usedBytes
+    return bytes
+  }
+
   get usedBytes(): number {
     let bytes = 0
     for (const database of this.databases) bytes += database.usedBytes

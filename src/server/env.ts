@@ -26,7 +26,7 @@ export interface Env {
   every(ms: number, run: () => void): () => void
   /** Unpredictable 32 bits. */
   random32(): number
-  /** Bytes of memory that the process uses for data: the heap and what lies beside it. */
+  /** Bytes of memory that JavaScript knows of: the heap and what hangs on it. The arenas of the engine are not in it. */
   memoryUsed(): number
 }
 

@@ -165,8 +165,10 @@ export class Node {
     return this.turn.lsn
   }
 
+  /** Bytes of memory in use: what INFO tells, and what maxmemory limits. */
   memoryUsed(): number {
-    return this.env.memoryUsed()
+    const { keyspace, ledger } = this.engine
+    return this.env.memoryUsed() + keyspace.arenaBytes + ledger.arenaBytes
   }
 
   /** What the node holds, in words. */
@@ -412,7 +414,7 @@ export class Node {
   }
 
   #sampleMemory(): void {
-    const used = this.env.memoryUsed()
+    const used = this.memoryUsed()
     if (used > this.stats.peakMemory) this.stats.peakMemory = used
     const { maxmemory } = this.options.values
     this.engine.outOfMemory = maxmemory > 0 && used > maxmemory

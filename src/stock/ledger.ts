@@ -66,6 +66,12 @@ export class Ledger {
   }
 
   /** Bytes of memory in use by orders and buyers. SKUs are few, and on the heap. */
+  /** What of `usedBytes` lies in arenas, where JavaScript's own count of memory does not see it. */
+  get arenaBytes(): number {
+    const { rows, buyers } = this.state
+    return rows.arena.usedBytes + buyers.arena.usedBytes
+  }
+
   get usedBytes(): number {
     const { rows, buyers } = this.state
     return rows.arena.usedBytes + rows.table.indexBytes + buyers.arena.usedBytes + buyers.table.indexBytes

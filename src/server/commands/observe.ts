@@ -324,7 +324,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
   function memoryStats({ reply }: Call): void {
     const used = node.memoryUsed()
     const { databases } = node.engine.keyspace
-    const dataset = node.engine.keyspace.usedBytes
+    const dataset = node.engine.keyspace.usedBytes + node.engine.ledger.usedBytes
     const keys = node.engine.keyspace.size
     const used0 = databases.map((database, i) => ({ i, database })).filter(({ database }) => database.size > 0)
     reply.map(11 + used0.length)
