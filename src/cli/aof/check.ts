@@ -35,7 +35,7 @@ function tell(directory: string, out: Console, found: Inspection, { isInUse, dig
   const isMoving = isInUse && damage?.kind === 'torn'
   const status = damage === null || isMoving ? 'ok' : 'torn'
   const lines = [
-    `${found.records} records in ${found.segments.length} ${found.segments.length === 1 ? 'segment' : 'segments'}${found.base === null ? '' : ` behind a base of ${found.base.records} records`}, ${found.bytes} bytes`,
+    `${found.records - (found.base?.records ?? 0)} records in ${found.segments.length} ${found.segments.length === 1 ? 'segment' : 'segments'}${found.base === null ? '' : ` behind a base of ${found.base.records} records`}, ${found.bytes} bytes`,
     `last LSN ${found.last}, digest ${digest}, ${isInUse ? 'in use' : found.clean ? 'closed cleanly' : 'not closed'}`,
     ...unlisted.map(
       (file) =>
