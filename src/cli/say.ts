@@ -25,12 +25,12 @@ export function makeSay({ format, file, level }: SayOptions): Say {
   if (format === 'json') {
     const logger = pino({ level: 'trace', base: { pid: process.pid } }, pino.destination({ fd, sync: true }))
     return (at, message, fields = {}) => {
-      if (RANKS[at] >= RANKS[level()]) logger[PINO_LEVELS[at]](cut(fields), message)
+      if (RANKS[at] >= RANKS[level()]) logger[PINO_LEVELS[at]](safe(fields), escaped(message))
     }
   }
   return (at, message, fields = {}) => {
     if (RANKS[at] < RANKS[level()]) return
-    const facts = Object.entries(cut(fields)).map(([name, value]) => ` ${name}=${escaped(String(value))}`)
+    const facts = Object.entries(safe(fields)).map(([name, value]) => ` ${name}=${value}`)
     const mark = at === 'warning' ? 'WARNING ' : ''
     write(fd, `${new Date().toISOString()} ${mark}${escaped(message)}${facts.join('')}\n`)
   }
@@ -56,13 +56,13 @@ function open(file: string): number {
 
 type Fields = Readonly<Record<string, string | number | boolean>>
 
-function cut(fields: Fields): Fields {
-  return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [
-      name,
-      typeof value === 'string' && value.length > VALUE_BYTES_MAX ? `${value.slice(0, VALUE_BYTES_MAX)}...` : value,
-    ]),
-  )
+/** Texts cut, and escaped in JSON too: a program's terminal shows what JSON lets through. */
+function safe(fields: Fields): Fields {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? shown(value) : value]))
+}
+
+function shown(text: string): string {
+  return escaped(text.length > VALUE_BYTES_MAX ? `${text.slice(0, VALUE_BYTES_MAX)}...` : text)
 }
 
 /** C0, DEL, C1, and the two Unicode line separators. */

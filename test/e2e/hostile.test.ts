@@ -276,11 +276,26 @@ describe('floods', () => {
     for (let round = 0; round < 5; round++) {
       const clients = await Promise.all(Array.from({ length: 1000 }, () => node.connect()))
       for (const client of clients) client.send('*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5000\r\nhalf')
-      expect(await info(operator, 'connected_clients')).toBe(1001)
+      await eventually('all are there', async () => (await info(operator, 'connected_clients')) === 1001)
       await Promise.all(clients.map((client) => client.close()))
       await eventually('all are gone', async () => (await info(operator, 'connected_clients')) === 1)
     }
     expect(await operator.call('EXISTS', 'k')).toBe(0)
+  })
+})
+
+describe('a bug', () => {
+  it('ends the node with 70 before anything wrong is written; the log has what was acknowledged', async () => {
+    const bug = 'process.on("SIGUSR2", () => { throw new Error("an invented bug") })'
+    await using server = await startNode({ execArgv: ['--import', `data:text/javascript,${encodeURIComponent(bug)}`] })
+    const client = await server.connect()
+    await client.call('SET', 'a', '1')
+    server.signal('SIGUSR2')
+    expect(await within('the end', server.exited)).toEqual({ code: 70, signal: null })
+    expect(server.log()).toMatch(/an unexpected error, stopping so that nothing wrong is written.*\n.*an invented bug/)
+    await using again = await startNode({ dir: server.dir })
+    await using reader = await again.connect()
+    expect(await reader.call('GET', 'a')).toBe('1')
   })
 })
 

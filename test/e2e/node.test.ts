@@ -221,6 +221,21 @@ describe('limits', () => {
     expect(node.stats.timeoutClosed).toBe(1)
   })
 
+  it('closes the largest unfinished requests when all together take more than a quarter of maxmemory', async () => {
+    const { node, env } = await start({ maxmemory: 4 * 1024 * 1024 })
+    const sizes = [100_000, 600_000, 300_000, 500_000]
+    const clients = await Promise.all(sizes.map(() => RawClient.connect(node.port)))
+    clients.forEach((client, i) => client.send(`*2\r\n$4\r\nECHO\r\n$900000\r\n${'x'.repeat(sizes[i])}`))
+    const queued = (): number => [...node.sessions.values()].reduce((sum, session) => sum + session.inputQueued, 0)
+    await eventually('they have come', () => queued() > 1_500_000)
+    env.pass(1000)
+    await within('the largest is closed', clients[1].closed)
+    expect(node.stats.queryLimitClosed).toBe(1)
+    clients[0].send(`${'x'.repeat(800_000)}\r\n`)
+    expect((await clients[0].read()).length).toBe(900_011)
+    for (const client of clients) await client.close()
+  })
+
   it('closes a client that does not authenticate', async () => {
     const { node, env } = await start({ requirepass: 'secret' })
     await using late = await RawClient.connect(node.port)

@@ -306,6 +306,26 @@ describe('SLOWLOG', () => {
   })
 })
 
+describe('passwords', () => {
+  it('are not in SLOWLOG, CLIENT LIST or error texts', () => {
+    const stage = new NodeStage({ 'slowlog-log-slower-than': 0, 'requirepass': 'hush1' })
+    const client = stage.connect()
+    let said = ''
+    for (const line of [
+      'AUTH hush2',
+      'AUTH hush1',
+      'HELLO 2 AUTH default hush1',
+      'CONFIG SET requirepass hush3',
+      'CONFIG SET requirepass hush4 nope 1',
+    ])
+      said += client.ask(line)
+    stage.pass(1000)
+    said += client.read() + client.ask('SLOWLOG GET 100') + client.ask('CLIENT LIST') + client.ask('INFO all')
+    expect(said).toContain('(redacted)')
+    expect(said).not.toMatch(/hush/)
+  })
+})
+
 describe('LATENCY', () => {
   it('tells spikes as list, graph and advice', () => {
     const stage = new NodeStage()

@@ -433,6 +433,16 @@ describe('strangers', () => {
     },
   )
 
+  it('tells of them once a minute, however many there are', () => {
+    const stage = new Stage()
+    for (let i = 0; i < 100; i++) stage.connect().ask('GET / HTTP/1.1\r\n')
+    expect(stage.env.said).toHaveLength(1)
+    stage.env.now += 60_000
+    stage.connect().ask('GET / HTTP/1.1\r\n')
+    expect(stage.env.said).toHaveLength(2)
+    expect(stage.stats.protocolMismatches).toBe(101)
+  })
+
   it('closes on a first line of HTTP that comes in pieces, before it runs as a command', () => {
     const stage = new Stage()
     const client = stage.connect()
