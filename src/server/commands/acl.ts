@@ -10,7 +10,7 @@ export function aclCommands(): CommandSpec[] {
       name: 'ACL',
       group: 'server',
       since: '6.0.0',
-      summary: 'A container for Access List Control commands ',
+      summary: 'About users',
       help: ['WHOAMI', '    Return the current connection username.'],
       helpSince: '6.0.0',
       subcommands: [
@@ -21,7 +21,7 @@ export function aclCommands(): CommandSpec[] {
           group: 'server',
           since: '6.0.0',
           syntax: '',
-          summary: 'Return the name of the user associated to the current connection',
+          summary: 'The user of this connection',
           run: (call) => call.reply.latin1(sessionOf(call).user),
         }),
       ],

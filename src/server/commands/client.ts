@@ -126,7 +126,7 @@ export function clientCommands(node: Node): CommandSpec[] {
       name: 'CLIENT',
       group: 'connection',
       since: '2.4.0',
-      summary: 'A container for client connection commands',
+      summary: 'About connections',
       help: HELP,
       helpSince: '5.0.0',
       helpCategories: ['connection'],
@@ -138,7 +138,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '5.0.0',
           syntax: '',
-          summary: 'Returns the client ID for the current connection',
+          summary: 'The number of this connection',
           run: (call) => call.reply.integer(sessionOf(call).id),
         }),
         keyless({
@@ -148,7 +148,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '6.2.0',
           syntax: '',
-          summary: 'Returns information about the current client connection.',
+          summary: "This connection's line of CLIENT LIST",
           run: (call) => call.reply.verbatim(describe(sessionOf(call))),
         }),
         keyless({
@@ -159,7 +159,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           since: '2.4.0',
           complexity: 'O(N) where N is the number of client connections',
           syntax: '[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]',
-          summary: 'Get the list of client connections',
+          summary: 'A line for every connection',
           run: (call) => list(call),
         }),
         keyless({
@@ -169,7 +169,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '2.6.9',
           syntax: '',
-          summary: 'Get the current connection name',
+          summary: 'The name given to this connection',
           run(call) {
             const { name } = sessionOf(call)
             if (name === '') call.reply.nil()
@@ -183,7 +183,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '2.6.9',
           syntax: 'connection-name',
-          summary: 'Set the current connection name',
+          summary: 'Gives this connection a name',
           run(call) {
             const name = call.request.latin1(2)
             if (!isPrintable(name)) return call.reply.error(CLIENT_NAME_REFUSED)
@@ -211,7 +211,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           syntax:
             '<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | ' +
             '[LADDR ip:port] | [SKIPME yes/no]> ...>',
-          summary: 'Kill the connection of a client',
+          summary: 'Closes connections, chosen by address, number, type or user',
           run: (call) => kill(call),
         }),
         keyless({
@@ -221,7 +221,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ADMIN,
           since: '2.9.50',
           syntax: 'timeout [WRITE | ALL]',
-          summary: 'Stop processing commands from clients for some time',
+          summary: 'Holds back all commands, or only writes, for some milliseconds',
           run(call) {
             const { request, reply } = call
             let onlyWrites = false
@@ -243,7 +243,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           since: '6.2.0',
           complexity: 'O(N) Where N is the number of paused clients',
           syntax: '',
-          summary: 'Resume processing of clients that were paused',
+          summary: 'Ends CLIENT PAUSE before its time',
           run(call) {
             node.unpause()
             call.reply.ok()
@@ -256,7 +256,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '3.2.0',
           syntax: '<ON | OFF | SKIP>',
-          summary: 'Instruct the server whether to reply to commands',
+          summary: 'Turns replies on this connection off and on, or skips the next one',
           run(call) {
             const session = sessionOf(call)
             if (call.request.is(2, 'ON')) {
@@ -275,7 +275,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           since: '5.0.0',
           complexity: 'O(log N) where N is the number of client connections',
           syntax: 'client-id [TIMEOUT | ERROR]',
-          summary: 'Unblock a client blocked in a blocking command from a different connection',
+          summary: "Lets another connection's waiting command return now",
           run: (call) => unblock(call),
         }),
         keyless({
@@ -285,7 +285,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ADMIN,
           since: '7.0.0',
           syntax: '<ON | OFF>',
-          summary: 'Set client eviction mode for the current connection',
+          summary: 'Accepted for compatibility: connections are not evicted',
           run: onOff((session, on) => (session.noEvict = on)),
         }),
         keyless({
@@ -305,7 +305,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '6.0.0',
           syntax: '',
-          summary: 'Get tracking notifications redirection client ID if any',
+          summary: 'Always -1: there is no tracking',
           run: (call) => call.reply.integer(-1),
         }),
         keyless({
@@ -315,7 +315,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '6.0.0',
           syntax: '<ON | OFF>',
-          summary: 'Enable or disable server assisted client side caching support',
+          summary: 'Refused, except OFF: there is no tracking',
           run({ request, reply }) {
             if (request.is(2, 'OFF')) reply.ok()
             else if (request.is(2, 'ON')) reply.error('ERR Client tracking is not supported by this server')
@@ -329,7 +329,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '6.2.0',
           syntax: '',
-          summary: 'Return information about server assisted client side caching for the current connection',
+          summary: 'Says that tracking is off',
           run({ reply }) {
             reply.map(3)
             reply.text('flags')
@@ -348,7 +348,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '6.0.0',
           syntax: '<YES | NO>',
-          summary: 'Instruct the server about tracking or not keys in the next request',
+          summary: 'Refused: there is no tracking',
           run: ({ reply }) =>
             reply.error('ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled'),
         }),

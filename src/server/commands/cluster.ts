@@ -11,13 +11,13 @@ interface Word extends Pick<CommandSpec, 'name' | 'arity' | 'since' | 'syntax' |
 }
 
 const WORDS: readonly Word[] = [
-  { name: 'INFO', arity: 2, since: '3.0.0', syntax: '', summary: 'Provides info about Redis Cluster node state' },
+  { name: 'INFO', arity: 2, since: '3.0.0', syntax: '', summary: 'Refused: this node is not in a cluster' },
   {
     name: 'KEYSLOT',
     arity: 3,
     since: '3.0.0',
     syntax: 'key',
-    summary: 'Returns the hash slot of the specified key',
+    summary: 'Refused: this node is not in a cluster',
     complexity: 'O(N) where N is the number of bytes in the key',
   },
   {
@@ -25,7 +25,7 @@ const WORDS: readonly Word[] = [
     arity: 2,
     since: '3.0.0',
     syntax: '',
-    summary: 'Get array of Cluster slot to node mappings',
+    summary: 'Refused: this node is not in a cluster',
     complexity: 'O(N) where N is the total number of Cluster nodes',
   },
   {
@@ -33,7 +33,7 @@ const WORDS: readonly Word[] = [
     arity: 2,
     since: '7.0.0',
     syntax: '',
-    summary: 'Get array of cluster slots to node mappings',
+    summary: 'Refused: this node is not in a cluster',
     complexity: 'O(N) where N is the total number of cluster nodes',
   },
   {
@@ -41,23 +41,23 @@ const WORDS: readonly Word[] = [
     arity: 2,
     since: '3.0.0',
     syntax: '',
-    summary: 'Get Cluster config for the node',
+    summary: 'Refused: this node is not in a cluster',
     complexity: 'O(N) where N is the total number of Cluster nodes',
   },
-  { name: 'MYID', arity: 2, since: '3.0.0', syntax: '', summary: 'Return the node id' },
+  { name: 'MYID', arity: 2, since: '3.0.0', syntax: '', summary: 'Refused: this node is not in a cluster' },
   {
     name: 'COUNTKEYSINSLOT',
     arity: 3,
     since: '3.0.0',
     syntax: 'slot',
-    summary: 'Return the number of local keys in the specified hash slot',
+    summary: 'Refused: this node is not in a cluster',
   },
   {
     name: 'GETKEYSINSLOT',
     arity: 4,
     since: '3.0.0',
     syntax: 'slot count',
-    summary: 'Return local key names in the specified hash slot',
+    summary: 'Refused: this node is not in a cluster',
     complexity: 'O(log(N)) where N is the number of requested keys',
   },
   {
@@ -65,7 +65,7 @@ const WORDS: readonly Word[] = [
     arity: 2,
     since: '5.0.0',
     syntax: '',
-    summary: 'Show helpful text about the different subcommands',
+    summary: 'Lists the subcommands',
     flags: ['loading', 'stale'],
   },
 ]
@@ -81,7 +81,7 @@ export function clusterCommands(): CommandSpec[] {
       since: '3.0.0',
       complexity: 'Depends on subcommand.',
       syntax: '',
-      summary: 'A container for cluster commands',
+      summary: 'Refused: this node is not in a cluster',
       run,
       subcommands: WORDS.map((word) => keyless({ flags: ['stale'], ...word, group: 'cluster', run })),
     }),

@@ -83,7 +83,7 @@ export function commandCommands(node: Node): CommandSpec[] {
       since: '2.8.13',
       complexity: 'O(N) where N is the total number of Redis commands',
       syntax: '',
-      summary: 'Get array of Redis command details',
+      summary: 'Describes the commands of this node',
       run({ reply }) {
         const { specs } = node.commands
         reply.array(specs.length)
@@ -96,7 +96,7 @@ export function commandCommands(node: Node): CommandSpec[] {
           arity: 2,
           since: '2.8.13',
           syntax: '',
-          summary: 'Get total number of Redis commands',
+          summary: 'How many commands this node has',
           run: ({ reply }) => reply.integer(node.commands.specs.length),
         }),
         keyless({
@@ -106,7 +106,7 @@ export function commandCommands(node: Node): CommandSpec[] {
           since: '2.8.13',
           complexity: 'O(N) where N is the number of commands to look up',
           syntax: '[command-name [command-name ...]]',
-          summary: 'Get array of specific Redis command details, or all when no argument is given.',
+          summary: 'Describes the named commands, or all of them',
           run({ request, reply }) {
             const chosen = request.argc === 2 ? node.commands.specs.map((spec) => named(spec, '')) : asked(request)
             reply.array(chosen.length)
@@ -123,7 +123,7 @@ export function commandCommands(node: Node): CommandSpec[] {
           since: '7.0.0',
           complexity: 'O(N) where N is the number of commands to look up',
           syntax: '[command-name [command-name ...]]',
-          summary: 'Get array of specific Redis command documentation',
+          summary: 'Documents the named commands, or all of them: summary, group, arguments',
           run({ request, reply }) {
             const chosen =
               request.argc === 2 ? node.commands.specs.map((spec) => named(spec, '')) : asked(request).filter((one) => one !== null)
@@ -141,7 +141,7 @@ export function commandCommands(node: Node): CommandSpec[] {
           since: '7.0.0',
           complexity: 'O(N) where N is the total number of Redis commands',
           syntax: '[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]',
-          summary: 'Get an array of Redis command names',
+          summary: 'Names the commands, all or those that a filter picks',
           run: (call) => list(call),
         }),
         keyless({
@@ -151,7 +151,7 @@ export function commandCommands(node: Node): CommandSpec[] {
           since: '2.8.13',
           complexity: 'O(N) where N is the number of arguments to the command',
           syntax: 'command [arg [arg ...]]',
-          summary: 'Extract keys given a full Redis command',
+          summary: 'The keys in a whole command',
           run: (call) => getKeys(call, false),
         }),
         keyless({
@@ -161,7 +161,7 @@ export function commandCommands(node: Node): CommandSpec[] {
           since: '7.0.0',
           complexity: 'O(N) where N is the number of arguments to the command',
           syntax: 'command [arg [arg ...]]',
-          summary: 'Extract keys and access flags given a full Redis command',
+          summary: 'The keys in a whole command, each with what is done to it',
           run: (call) => getKeys(call, true),
         }),
         keyless({
@@ -170,7 +170,7 @@ export function commandCommands(node: Node): CommandSpec[] {
           arity: 2,
           since: '5.0.0',
           syntax: '',
-          summary: 'Show helpful text about the different subcommands',
+          summary: 'Lists the subcommands',
           run: (call) => writeHelp(call, 'COMMAND', HELP),
         }),
       ],

@@ -30,7 +30,7 @@ export function configCommands(node: Node): CommandSpec[] {
       name: 'CONFIG',
       group: 'server',
       since: '2.0.0',
-      summary: 'A container for server configuration commands',
+      summary: 'About options',
       help: HELP,
       helpSince: '5.0.0',
       subcommands: [
@@ -42,7 +42,7 @@ export function configCommands(node: Node): CommandSpec[] {
           since: '2.0.0',
           complexity: 'O(N) when N is the number of configuration parameters provided',
           syntax: 'parameter [parameter ...]',
-          summary: 'Get the values of configuration parameters',
+          summary: 'The values of the options that match a pattern',
           run: (call) => get(call),
         }),
         keyless({
@@ -53,7 +53,7 @@ export function configCommands(node: Node): CommandSpec[] {
           since: '2.0.0',
           complexity: 'O(N) when N is the number of configuration parameters provided',
           syntax: 'parameter value [parameter value ...]',
-          summary: 'Set configuration parameters to the given values',
+          summary: 'Changes options while the node runs: all of them or none',
           run: (call) => set(call),
         }),
         keyless({
@@ -63,7 +63,7 @@ export function configCommands(node: Node): CommandSpec[] {
           group: 'server',
           since: '2.0.0',
           syntax: '',
-          summary: 'Reset the stats returned by INFO',
+          summary: 'Sets the counters of INFO back to zero',
           run({ reply }) {
             node.stats.reset()
             const { keyspace } = node.engine
@@ -78,7 +78,7 @@ export function configCommands(node: Node): CommandSpec[] {
           group: 'server',
           since: '2.8.0',
           syntax: '',
-          summary: 'Rewrite the configuration file with the in memory configuration',
+          summary: 'Writes the options in force into the option file',
           run({ reply }) {
             const reason = rewriteOptionFile(options)
             if (reason === null) reply.ok()

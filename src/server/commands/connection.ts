@@ -75,7 +75,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       group: 'connection',
       since: '1.0.0',
       syntax: '[message]',
-      summary: 'Ping the server',
+      summary: 'Answers PONG, or the message',
       run({ request, reply }) {
         if (request.argc > 2) reply.error(wrongArity('ping'))
         else if (request.argc === 2) reply.bulk(request.bytes, request.start[1], request.end[1])
@@ -91,7 +91,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       group: 'connection',
       since: '1.0.0',
       syntax: 'message',
-      summary: 'Echo the given string',
+      summary: 'Answers the message',
       run({ request, reply }) {
         reply.bulk(request.bytes, request.start[1], request.end[1])
       },
@@ -104,7 +104,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       group: 'connection',
       since: '1.0.0',
       syntax: 'index',
-      summary: 'Change the selected database for the current connection',
+      summary: 'Chooses the database that this connection works in',
       run({ request, reply, client }) {
         const index = parseInt64(request.bytes, request.start[1], request.end[1])
         if (index === undefined) reply.error(VALUE_NOT_AN_INTEGER)
@@ -125,7 +125,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       since: '1.0.0',
       complexity: 'O(N) where N is the number of passwords defined for the user',
       syntax: '[username] password',
-      summary: 'Authenticate to the server',
+      summary: 'Proves who is speaking, by password',
       run(call) {
         const { request, reply } = call
         if (request.argc > 3) return reply.error(SYNTAX)
@@ -142,7 +142,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       group: 'connection',
       since: '6.0.0',
       syntax: '[protover [AUTH username password] [SETNAME clientname]]',
-      summary: 'Handshake with Redis',
+      summary: 'Agrees on the protocol, and may authenticate and name the connection in the same step',
       run: (call) => hello(call),
     }),
     keyless({
@@ -153,7 +153,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       group: 'connection',
       since: '1.0.0',
       syntax: '',
-      summary: 'Close the connection',
+      summary: 'Ends the connection after this reply',
       run(call) {
         call.reply.ok()
         sessionOf(call).isClosing = true
@@ -167,7 +167,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       group: 'connection',
       since: '6.2.0',
       syntax: '',
-      summary: 'Reset the connection',
+      summary: 'Brings the connection back to how it was when it was opened',
       run(call) {
         sessionOf(call).reset(options.values.requirepass === '')
         call.reply.protocol = 2

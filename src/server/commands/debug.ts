@@ -136,7 +136,7 @@ export function debugCommands(node: Node): CommandSpec[] {
       since: '1.0.0',
       complexity: 'Depends on subcommand.',
       syntax: '',
-      summary: 'A container for debugging commands',
+      summary: 'For tests and for looking inside',
       run(call) {
         const { request, reply } = call
         if (request.argc === 2 && request.is(1, 'HELP')) return writeHelp(call, 'DEBUG', help)

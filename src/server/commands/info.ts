@@ -48,7 +48,7 @@ export function infoCommands(node: Node): CommandSpec[] {
       group: 'server',
       since: '1.0.0',
       syntax: '[section [section ...]]',
-      summary: 'Get information and statistics about the server',
+      summary: 'What the node is, has and does, by section',
       run: ({ request, reply }) => reply.verbatim(infoText(node, wantedSections(request))),
     }),
   ]

@@ -46,7 +46,7 @@ export function container({ help, helpSince, helpCategories = [], subcommands, .
     group: spec.group,
     since: helpSince,
     syntax: '',
-    summary: 'Show helpful text about the different subcommands',
+    summary: 'Lists the subcommands',
     run: (call) => writeHelp(call, spec.name, help),
   })
   return keyless({

@@ -64,7 +64,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
       name: 'SLOWLOG',
       group: 'server',
       since: '2.2.12',
-      summary: 'A container for slow log commands',
+      summary: 'About commands that took long',
       help: SLOWLOG_HELP,
       helpSince: '6.2.0',
       subcommands: [
@@ -76,7 +76,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           since: '2.2.12',
           complexity: 'O(N) where N is the number of entries returned',
           syntax: '[count]',
-          summary: "Get the slow log's entries",
+          summary: 'The newest slow commands',
           run: (call) => slowlogGet(call),
         }),
         keyless({
@@ -86,7 +86,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           group: 'server',
           since: '2.2.12',
           syntax: '',
-          summary: "Get the slow log's length",
+          summary: 'How many slow commands are kept',
           run: ({ reply }) => reply.integer(stats.slowlog.entries.length),
         }),
         keyless({
@@ -97,7 +97,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           since: '2.2.12',
           complexity: 'O(N) where N is the number of entries in the slowlog',
           syntax: '',
-          summary: 'Clear all entries from the slow log',
+          summary: 'Forgets the slow commands',
           run({ reply }) {
             stats.slowlog.reset()
             reply.ok()
@@ -109,7 +109,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
       name: 'LATENCY',
       group: 'server',
       since: '2.8.13',
-      summary: 'A container for latency diagnostics commands',
+      summary: 'About moments in which the node was slow',
       help: LATENCY_HELP,
       helpSince: '2.8.13',
       subcommands: [
@@ -120,7 +120,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           group: 'server',
           since: '2.8.13',
           syntax: '',
-          summary: 'Return the latest latency samples for all events.',
+          summary: 'Per kind of event its latest and its worst spike',
           run({ reply }) {
             const events = [...stats.latency.events]
             reply.array(events.length)
@@ -141,7 +141,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           group: 'server',
           since: '2.8.13',
           syntax: 'event',
-          summary: 'Return timestamp-latency samples for the event.',
+          summary: 'The spikes of one kind of event, with their times',
           run({ request, reply }) {
             const samples = stats.latency.events.get(request.latin1(2))?.samples ?? []
             reply.array(samples.length)
@@ -159,7 +159,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           group: 'server',
           since: '2.8.13',
           syntax: '[event [event ...]]',
-          summary: 'Reset latency data for one or more events.',
+          summary: 'Forgets the spikes of some kinds of event, or of all',
           run({ request, reply }) {
             const names: string[] = []
             for (let i = 2; i < request.argc; i++) names.push(request.latin1(i))
@@ -173,7 +173,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           group: 'server',
           since: '2.8.13',
           syntax: 'event',
-          summary: 'Return a latency graph for the event.',
+          summary: 'Draws the spikes of one kind of event',
           run({ request, reply, now }) {
             const name = request.latin1(2)
             const event = stats.latency.events.get(name)
@@ -188,7 +188,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           group: 'server',
           since: '2.8.13',
           syntax: '',
-          summary: 'Return a human readable latency analysis report.',
+          summary: 'Says in words what the spikes mean',
           run: ({ reply }) => reply.verbatim(doctor(stats.latency.events, options.values['latency-monitor-threshold'])),
         }),
         keyless({
@@ -199,7 +199,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           since: '7.0.0',
           complexity: 'O(N) where N is the number of commands with latency information being retrieved.',
           syntax: '[command [command ...]]',
-          summary: 'Return the cumulative distribution of latencies of a subset of commands or all.',
+          summary: 'How long commands took, as a histogram per command',
           run: (call) => histogram(call),
         }),
       ],
@@ -208,7 +208,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
       name: 'MEMORY',
       group: 'server',
       since: '4.0.0',
-      summary: 'A container for memory diagnostics commands',
+      summary: 'About memory',
       help: MEMORY_HELP,
       helpSince: '4.0.0',
       subcommands: [
@@ -219,7 +219,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           group: 'server',
           since: '4.0.0',
           syntax: '',
-          summary: 'Outputs memory problems report',
+          summary: 'Says in words whether memory is a problem',
           run: ({ reply }) => reply.verbatim(memoryReport(node)),
         }),
         keyless({
@@ -230,7 +230,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           since: '4.0.0',
           syntax: '',
           complexity: 'Depends on how much memory is allocated, could be slow',
-          summary: 'Show allocator internal stats',
+          summary: 'What the JavaScript engine tells of its heap',
           run({ reply }) {
             const lines = Object.entries(process.memoryUsage()).map(([name, bytes]) => `${name}: ${bytes} (${human(bytes)})\n`)
             reply.verbatim(lines.join(''))
@@ -244,7 +244,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           since: '4.0.0',
           syntax: '',
           complexity: 'Depends on how much memory is allocated, could be slow',
-          summary: 'Ask the allocator to release memory',
+          summary: 'Accepted for compatibility: freed memory is used again by itself',
           // The collector gives memory back by itself; where it may be called (node --expose-gc) it is.
           run({ reply }) {
             globalThis.gc?.()
@@ -258,7 +258,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           group: 'server',
           since: '4.0.0',
           syntax: '',
-          summary: 'Show memory usage details',
+          summary: 'What memory is used for',
           run: (call) => memoryStats(call),
         }),
         ...(memoryUsage === null ? [] : [memoryUsage]),

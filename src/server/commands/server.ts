@@ -33,7 +33,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'server',
       since: '2.6.0',
       syntax: '',
-      summary: 'Return the current server time',
+      summary: "The node's clock: unix seconds and microseconds",
       run({ reply, now }) {
         // The microseconds within the millisecond come from another clock: two TIMEs in one turn still never go back.
         reply.array(2)
@@ -49,7 +49,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'server',
       since: '1.0.0',
       syntax: '',
-      summary: 'Get the UNIX time stamp of the last successful save to disk',
+      summary: 'When the log was last known to be on the disk, in unix seconds',
       run: ({ reply }) => reply.integer(lastSave(node)),
     }),
     keyless({
@@ -60,7 +60,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       since: '1.0.0',
       syntax: '',
       complexity: 'O(N) where N is the total number of keys in all databases',
-      summary: 'Synchronously save the dataset to disk',
+      summary: 'Refused: a node keeps a log and makes no snapshots',
       run: ({ reply }) => reply.error(NO_SNAPSHOTS),
     }),
     keyless({
@@ -70,7 +70,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'server',
       since: '1.0.0',
       syntax: '[SCHEDULE]',
-      summary: 'Asynchronously save the dataset to disk',
+      summary: 'Refused: a node keeps a log; BGREWRITEAOF makes it small',
       run: ({ request, reply }) =>
         reply.error(request.argc === 1 || (request.argc === 2 && request.is(1, 'SCHEDULE')) ? NO_SNAPSHOTS : SYNTAX),
     }),
@@ -81,7 +81,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'server',
       since: '1.0.0',
       syntax: '',
-      summary: 'Asynchronously rewrite the append-only file',
+      summary: 'Compacts the log in the background',
       run: ({ reply }) => compact(node, reply),
     }),
     keyless({
@@ -92,7 +92,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       since: '1.0.0',
       complexity: 'O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)',
       syntax: '[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]',
-      summary: 'Synchronously save the dataset to disk and then shut down the server',
+      summary: 'Makes the log durable and stops the node',
       run: (call) => shutdown(call),
     }),
     keyless({
@@ -103,7 +103,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'generic',
       since: '3.0.0',
       syntax: 'numreplicas timeout',
-      summary: 'Wait for the synchronous replication of all the write commands sent in the context of the current connection',
+      summary: "How many replicas have this connection's writes: 0, there are none",
       run(call) {
         const { request, reply } = call
         const replicas = parseInteger(request.bytes, request.start[1], request.end[1])
@@ -140,7 +140,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'server',
       since: '2.8.12',
       syntax: '',
-      summary: 'Return the role of the instance in the context of replication',
+      summary: 'Says that this node is a master without replicas',
       run({ reply }) {
         reply.array(3)
         reply.text('master')
@@ -155,7 +155,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'server',
       since: '5.0.0',
       syntax: 'host port',
-      summary: 'Make the server a replica of another instance, or promote it as master.',
+      summary: 'NO ONE is accepted, anything else refused: there are no replicas',
       run: replicaOf,
     }),
     keyless({
@@ -165,7 +165,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'server',
       since: '1.0.0',
       syntax: 'host port',
-      summary: 'Make the server a replica of another instance, or promote it as master.',
+      summary: 'NO ONE is accepted, anything else refused: there are no replicas',
       run: replicaOf,
     }),
     keyless({
@@ -175,7 +175,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'server',
       since: '5.0.0',
       syntax: '[VERSION version]',
-      summary: 'Display some computer art and the Redis version',
+      summary: 'The version, in one line',
       run: ({ reply }) => reply.verbatim(`one unit left, sold exactly once\nstockd ver. ${STOCKD_VERSION}, Redis ver. ${REDIS_VERSION}\n`),
     }),
   ]

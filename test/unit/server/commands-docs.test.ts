@@ -92,7 +92,7 @@ describe('COMMAND', () => {
   it('DOCS are maps in RESP3 and flat in RESP2', () => {
     const client = new NodeStage().connect()
     expect(client.ask('COMMAND DOCS ping')).toBe(
-      '*2\r\n$4\r\nping\r\n*10\r\n$7\r\nsummary\r\n$15\r\nPing the server\r\n$5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup\r\n$10\r\nconnection\r\n' +
+      '*2\r\n$4\r\nping\r\n*10\r\n$7\r\nsummary\r\n$28\r\nAnswers PONG, or the message\r\n$5\r\nsince\r\n$5\r\n1.0.0\r\n$5\r\ngroup\r\n$10\r\nconnection\r\n' +
         '$10\r\ncomplexity\r\n$4\r\nO(1)\r\n$9\r\narguments\r\n*1\r\n*6\r\n$4\r\nname\r\n$7\r\nmessage\r\n$4\r\ntype\r\n$6\r\nstring\r\n$5\r\nflags\r\n' +
         '*1\r\n+optional\r\n',
     )

@@ -93,7 +93,7 @@ export function functionCommands(stock: readonly CommandSpec[]): readonly Comman
       group: 'scripting',
       since: '7.0.0',
       complexity: 'Depends on subcommand.',
-      summary: 'A container for function commands.',
+      summary: 'Functions: none can be loaded, the STOCK commands are built in',
       syntax: '',
       subcommands: [
         {
