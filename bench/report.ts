@@ -6,7 +6,7 @@ import { cpus, loadavg, release, totalmem } from 'node:os'
 import type { Figure } from './figures.ts'
 import { boundsText } from './goal.ts'
 import type { Verdict } from './goal.ts'
-import type { SpeedResult } from './speed.ts'
+import type { Reading, SpeedResult } from './speed.ts'
 
 const README = new URL('README.md', import.meta.url)
 const BEGIN = '<!-- latest result: begin (written by npm run bench) -->'
@@ -16,14 +16,18 @@ const reached = (verdict: Verdict | null): string => (verdict === null ? '' : ve
 const rate = (perSecond: number): string => Math.round(perSecond).toLocaleString('en-US')
 const times = (ratio: number): string => `${ratio.toFixed(2)}x`
 
+/** How much of its core the server used: where it is far from all, the client or the disk was what limited the run. */
+const withBusy = (reading: Reading): string =>
+  `${rate(reading.perSecond)} (${((reading.perSecond * reading.cpuMicrosPerOp) / 1e4).toFixed(0)} %)`
+
 export function speedLine(result: SpeedResult): string[] {
   const [lowest, highest] = result.opsRatioRange
   return [
     result.load,
     String(result.pipeline),
     result.durability,
-    rate(result.redis.perSecond),
-    rate(result.stockd.perSecond),
+    withBusy(result.redis),
+    withBusy(result.stockd),
     `**${times(result.opsRatio)}** (${lowest.toFixed(2)}-${highest.toFixed(2)})`,
     result.redis.cpuMicrosPerOp.toFixed(2),
     result.stockd.cpuMicrosPerOp.toFixed(2),
@@ -38,8 +42,8 @@ export const SPEED_HEAD = [
   'load',
   'P',
   'log',
-  'redis ops/s',
-  'stockd ops/s',
+  'redis ops/s (busy)',
+  'stockd ops/s (busy)',
   'ratio (range)',
   'redis CPU us/op',
   'stockd CPU us/op',
