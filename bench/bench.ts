@@ -25,7 +25,7 @@ const { values: flags } = parseArgs({
 })
 
 const rounds = Number(flags.rounds ?? (flags.quick ? 3 : 7))
-const seconds = Number(flags.seconds ?? (flags.quick ? 0.2 : 1.5))
+const seconds = Number(flags.seconds ?? (flags.quick ? 0.15 : 1.5))
 const shared = { rounds, seconds, only: flags.only, redisTwice: flags['redis-twice'] }
 const print = (cells: readonly string[]): void => console.log(cells.filter((cell) => cell !== '').join('  '))
 
@@ -40,7 +40,7 @@ try {
     ...shared,
     rounds: flags.quick ? 1 : Math.min(rounds, 3),
     orders: flags.quick ? 100_000 : 1_000_000,
-    manyOrders: flags.quick ? 1_000_000 : 5_000_000,
+    manyOrders: flags.quick ? 500_000 : 5_000_000,
     onResult: (figure) => print(figureLine(figure)),
   })
 } finally {
