@@ -8,7 +8,7 @@
 // every batch starts anew, so that each can be read alone and redis-server can load an export.
 
 import { copyBytes } from '../base/bytes.ts'
-import { digitsOf, writeInteger } from '../base/decimal.ts'
+import { writeInteger, writeIntegerBulk } from '../base/decimal.ts'
 
 const CR = 13
 const LF = 10
@@ -114,16 +114,8 @@ export class Journal {
 
   /** One argument: a safe integer's digits. */
   integer(n: number): void {
-    this.#ensure(48)
-    const buffer = this.buffer
-    buffer[this.length] = 36
-    let at = writeInteger(buffer, this.length + 1, n < 0 ? digitsOf(-n) + 1 : digitsOf(n))
-    buffer[at] = CR
-    buffer[at + 1] = LF
-    at = writeInteger(buffer, at + 2, n)
-    buffer[at] = CR
-    buffer[at + 1] = LF
-    this.length = at + 2
+    this.#ensure(24)
+    this.length = writeIntegerBulk(this.buffer, this.length, n)
   }
 
   /** One argument: text, UTF-8. For cold records. */

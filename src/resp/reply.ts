@@ -3,7 +3,7 @@
 // The same call gives the right shape for the protocol of the client: `map(2)` is `%2` in RESP3 and `*4` in RESP2.
 
 import { copyBytes } from '../base/bytes.ts'
-import { digitsOf, writeInteger } from '../base/decimal.ts'
+import { writeInteger, writeIntegerBulk } from '../base/decimal.ts'
 
 export type Protocol = 2 | 3
 
@@ -128,16 +128,8 @@ export class Reply {
 
   /** A bulk string that is a number's digits. */
   integerBulk(n: number): void {
-    this.ensure(48)
-    const buffer = this.buffer
-    buffer[this.length] = 36
-    let at = writeInteger(buffer, this.length + 1, digitsOf(Math.abs(n)) + (n < 0 ? 1 : 0))
-    buffer[at] = CR
-    buffer[at + 1] = LF
-    at = writeInteger(buffer, at + 2, n)
-    buffer[at] = CR
-    buffer[at + 1] = LF
-    this.length = at + 2
+    this.ensure(24)
+    this.length = writeIntegerBulk(this.buffer, this.length, n)
   }
 
   emptyBulk(): void {
