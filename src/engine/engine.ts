@@ -52,7 +52,7 @@ const LEDGER_SEED = 0x1ed6e5
 
 export class Engine {
   readonly options: EngineOptions
-  readonly journal = new Journal()
+  readonly journal: Journal
   readonly outbox = new Outbox()
   readonly random: Random
   readonly keyspace: Keyspace
@@ -66,7 +66,9 @@ export class Engine {
   #isRecovering = false
   #commands: CommandTable | null = null
 
-  constructor(options: Partial<EngineOptions> = {}) {
+  /** @param journal takes the records; another kind than the usual one where nobody keeps them */
+  constructor(options: Partial<EngineOptions> = {}, journal = new Journal()) {
+    this.journal = journal
     this.options = { ...ENGINE_DEFAULTS, ...options }
     const { seed, databases } = this.options
     this.random = new Random(seed)

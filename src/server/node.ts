@@ -17,6 +17,7 @@ import { Call } from '../engine/call.ts'
 import { CommandTable } from '../engine/command.ts'
 import type { CommandSpec } from '../engine/command.ts'
 import { Engine } from '../engine/engine.ts'
+import { Journal, NoJournal } from '../engine/journal.ts'
 import { RequestParser } from '../resp/parser.ts'
 import { Reply } from '../resp/reply.ts'
 import { Request } from '../resp/request.ts'
@@ -132,15 +133,19 @@ export class Node {
     this.#openLog = openLog
     this.#readMode = readMode
     const { values } = options
-    this.engine = new Engine({
-      seed: env.random32(),
-      databases: values.databases,
-      nodeNumber: values['node-number'],
-      orderRetentionMs: values['order-retention'],
-      returnWindowMs: values['return-window'],
-      restartGraceMs: values['restart-grace'],
-      allowStockFlush: values['allow-stock-flush'],
-    })
+    this.engine = new Engine(
+      {
+        // 53 bits: all of them are the secret of the tables' hashes.
+        seed: env.random32() * 2 ** 21 + (env.random32() >>> 11),
+        databases: values.databases,
+        nodeNumber: values['node-number'],
+        orderRetentionMs: values['order-retention'],
+        returnWindowMs: values['return-window'],
+        restartGraceMs: values['restart-grace'],
+        allowStockFlush: values['allow-stock-flush'],
+      },
+      values.appendonly && openLog !== null ? new Journal() : new NoJournal(),
+    )
     this.runId = Array.from({ length: 5 }, () => env.random32().toString(16).padStart(8, '0')).join('')
     this.startedAt = env.clock.now()
     this.commands = new CommandTable(specs(this))
