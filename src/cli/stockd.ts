@@ -12,7 +12,7 @@ import { SystemEnv } from '../server/env.ts'
 import { Node } from '../server/node.ts'
 import type { ShutdownRequest } from '../server/node.ts'
 import type { Options } from '../server/options.ts'
-import { misspeltVariables } from '../server/options/environment.ts'
+import { misspeltVariables, variableOf } from '../server/options/environment.ts'
 import { flagHelp, readFlags } from '../server/options/flags.ts'
 import type { Flags } from '../server/options/flags.ts'
 import { startOptions } from '../server/options/start.ts'
@@ -41,26 +41,35 @@ export async function main(argv: readonly string[]): Promise<void> {
   // No key, SKU or option name may ever reach a prototype.
   delete (Object.prototype as { __proto__?: unknown }).__proto__
   let options: Options
+  let flags: Flags
   try {
-    const flags = readFlags(argv)
+    flags = readFlags(argv)
     if (flags.help || flags.version) return print(flags)
+    // A title of its own takes the arguments out of the list of processes.
+    if (flags.secrets.length > 0) process.title = 'stockd'
     options = startOptions({ flags, environment: process.env })
   } catch (error) {
     return refuse(error)
   }
-  await run(options)
+  await run(options, flags)
 }
 
 function print(flags: Flags): void {
   process.stdout.write(flags.version ? `stockd ${STOCKD_VERSION}\n` : `${HELP_HEAD}${flagHelp()}\n`)
 }
 
-async function run(options: Options): Promise<void> {
+async function run(options: Options, flags: Flags): Promise<void> {
   const { values } = options
   let node: Node
   try {
     const say = makeSay({ format: values['log-format'], file: values.logfile, level: () => options.values.loglevel })
     for (const line of misspeltVariables(process.env)) say('warning', line)
+    for (const name of flags.secrets) {
+      say(
+        'warning',
+        `${name} was given as a flag, where every user of this machine could see it: better ${variableOf(name)}, ${variableOf(name)}_FILE or the option file`,
+      )
+    }
     stopOnBugs()
     node = new Node({ options, env: new SystemEnv(say), specs: nodeCommands, openLog })
     node.onFatal = die

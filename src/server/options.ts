@@ -30,7 +30,7 @@ interface OptionText {
   readonly about: string
   /** CONFIG SET may change it while the node runs. */
   readonly mutable?: boolean
-  /** A secret: not accepted as a flag (every user of the machine can see a process's arguments), never logged. */
+  /** A secret: never logged. As a flag every user of the machine can see it, so there it is warned about. */
   readonly secret?: boolean
 }
 

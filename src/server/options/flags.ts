@@ -12,6 +12,8 @@ export interface Flags {
   readonly settings: readonly Setting[]
   /** The option file: the one argument without dashes, as redis-server takes it. */
   readonly file: string | null
+  /** Secrets that were given as flags, where every user of the machine can see them: the process hides them, and says so. */
+  readonly secrets: readonly string[]
   readonly help: boolean
   readonly version: boolean
 }
@@ -19,6 +21,7 @@ export interface Flags {
 /** Reads `stockd [file] [--name value ...]`, also `--name=value`, and a bare `--name` for yes. Throws StockdError BAD_OPTION. */
 export function readFlags(argv: readonly string[]): Flags {
   const settings: Setting[] = []
+  const secrets: string[] = []
   let file: string | null = null
   let help = false
   let version = false
@@ -31,13 +34,7 @@ export function readFlags(argv: readonly string[]): Flags {
       const name = argument.slice(2, equals < 0 ? undefined : equals).toLowerCase()
       const spec = OPTIONS.get(name)
       if (spec === undefined) throw new StockdError('BAD_OPTION', unknownOption(name, '--'))
-      if (spec.secret) {
-        throw new StockdError(
-          'BAD_OPTION',
-          `${name} is a secret and a flag can be seen by every user of the machine: ` +
-            `set ${variableOf(name)} or ${variableOf(name)}_FILE, or put it into the option file`,
-        )
-      }
+      if (spec.secret) secrets.push(name)
       if (equals >= 0) {
         settings.push({ name, value: argument.slice(equals + 1) })
         continue
@@ -53,7 +50,7 @@ export function readFlags(argv: readonly string[]): Flags {
     } else if (file === null) file = argument
     else throw new StockdError('BAD_OPTION', `unexpected argument ${JSON.stringify(argument)}; options are written --name value`)
   }
-  return { settings, file, help, version }
+  return { settings, file, secrets, help, version }
 }
 
 /** The lines of `--help` for the options, in the order of the table. */
