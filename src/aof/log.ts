@@ -35,17 +35,21 @@ export interface LogOptions {
   policy: SyncPolicy
   onSyncError: OnSyncError
   segmentBytes: number
-  /** Less free space than this refuses writes before they execute; 0: never looks. */
+  /** Less free space than this refuses writes before they execute; 0: never looks; AUTO_MIN_FREE: as much as suits the disk. */
   minFreeBytes: number
   queueBytesMax: number
   retainedBytesMax: number
 }
 
+/** `minFreeBytes` by the disk: 256 MiB or four segments, whichever is more, but on a small disk no more than a tenth of it. */
+export const AUTO_MIN_FREE = -1
+const MIN_FREE_SHARE = 0.1
+
 export const LOG_DEFAULTS: LogOptions = {
   policy: 'everysec',
   onSyncError: 'readonly',
   segmentBytes: SEGMENT_BYTES,
-  minFreeBytes: Math.max(MIN_FREE_BYTES, 4 * SEGMENT_BYTES),
+  minFreeBytes: AUTO_MIN_FREE,
   queueBytesMax: QUEUE_BYTES_MAX,
   retainedBytesMax: RETAINED_BYTES_MAX,
 }
@@ -174,6 +178,8 @@ export class Log {
   /** Something was written since the last #D. */
   #noted = false
   #freeBytes = Infinity
+  /** What must be free, by the option and the disk. */
+  #minFreeBytes = 0
   /** It was said that the disk is nearly full. */
   #saidNearlyFull = false
   readonly #rotationWanted: Done[] = []
@@ -889,17 +895,26 @@ export class Log {
   }
 
   #readFreeSpace(): void {
-    if (this.options.minFreeBytes === 0) return
+    const { minFreeBytes, segmentBytes } = this.options
+    if (minFreeBytes === 0) {
+      this.#minFreeBytes = 0
+      return
+    }
     try {
-      this.#freeBytes = this.#disk.space(this.directory).freeBytes
+      const space = this.#disk.space(this.directory)
+      this.#freeBytes = space.freeBytes
+      this.#minFreeBytes =
+        minFreeBytes === AUTO_MIN_FREE
+          ? Math.floor(Math.min(Math.max(MIN_FREE_BYTES, 4 * segmentBytes), space.totalBytes * MIN_FREE_SHARE))
+          : minFreeBytes
     } catch (error) {
       this.events.onNote('warn', `free space cannot be read (${errorCode(error)})`)
       return
     }
-    const isNearlyFull = this.#freeBytes < this.options.minFreeBytes
+    const isNearlyFull = this.#freeBytes < this.#minFreeBytes
     if (isNearlyFull === this.#saidNearlyFull) return
     this.#saidNearlyFull = isNearlyFull
-    const free = `${mebibytes(this.#freeBytes)} MiB free, aof-min-free is ${mebibytes(this.options.minFreeBytes)} MiB`
+    const free = `${mebibytes(this.#freeBytes)} MiB free, aof-min-free is ${mebibytes(this.#minFreeBytes)} MiB`
     if (isNearlyFull)
       this.events.onNote('warn', `the disk of ${this.directory} is nearly full (${free}): writes are refused until there is room`)
     else this.events.onNote('info', `the disk of ${this.directory} has room again (${free})`)
@@ -917,7 +932,7 @@ export class Log {
       this.#sync.isLate = true
       return 'MISCONF AOF fsync takes longer than 2 s; command not executed'
     }
-    if (this.#freeBytes < this.options.minFreeBytes) {
+    if (this.#freeBytes < this.#minFreeBytes) {
       return `MISCONF disk nearly full (${mebibytes(this.#freeBytes)} MiB free); command not executed`
     }
     if (this.#tail.pendingBytes > this.options.queueBytesMax || this.#tail.bytes > this.options.retainedBytesMax) {

@@ -14,8 +14,8 @@ import { LOG_DIRECTORY, QUARANTINE_DIRECTORY, parseLogFileName } from './format/
 import type { Manifest, ManifestEntry } from './format/manifest.ts'
 import { encodeDurable } from './format/marks.ts'
 import { NO_LOG, inspect, unlistedFiles, type Damage, type Inspection, type LoadProgress, type SegmentFinding } from './inspection.ts'
-import { LOG_DEFAULTS, Log, type LogEvents, type LogOptions } from './log.ts'
-import { READ_BYTES } from './limits.ts'
+import { Log, type LogEvents, type LogOptions } from './log.ts'
+import { READ_BYTES, MIN_FREE_BYTES } from './limits.ts'
 import { writeManifestNow } from './manifest-file.ts'
 import type { RecordSink } from './record-parser.ts'
 import { Segment, createSegment } from './segment.ts'
@@ -54,7 +54,7 @@ export function* openLog(options: OpenLogOptions): Generator<LoadProgress, Opene
   const lock = lockDirectory(options.disk, options.directory, options.holder, options.allowNetworkFileSystem)
   try {
     const inspection = yield* inspect(options)
-    layBallast(options.disk, options.directory, options.ballastBytes ?? 0, 2 * (options.log.minFreeBytes ?? LOG_DEFAULTS.minFreeBytes))
+    layBallast(options.disk, options.directory, options.ballastBytes ?? 0, 2 * MIN_FREE_BYTES)
     if (inspection === NO_LOG) return { log: createLog(options, lock), inspection: null, isNew: true, time: 0 }
     return { log: resume(options, lock, inspection), inspection, isNew: false, time: inspection.time }
   } catch (error) {

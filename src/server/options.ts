@@ -9,11 +9,13 @@
 import { assert } from '../base/assert.ts'
 import { StockdError } from '../base/error.ts'
 import {
+  AUTO,
   DEFAULT_OUTPUT_LIMITS,
   duration,
   integer,
   memory,
   oneOf,
+  orAuto,
   outputLimits,
   percentiles,
   Refused,
@@ -87,7 +89,10 @@ const TABLE = {
   'appendonly': option(yesNo, true, { about: 'keep a log; without it everything is gone when the node stops' }),
   'appendfsync': option(oneOf('everysec', 'always', 'no'), 'everysec', { mutable: true, about: 'when the log is forced to the disk' }),
   'aof-segment-size': option(memory(4096, 1024 * MIB), 64 * MIB, { about: 'bytes after which the log starts another segment' }),
-  'aof-min-free': option(memory(0), 256 * MIB, { mutable: true, about: 'free disk space below which writes are refused' }),
+  'aof-min-free': option(orAuto(memory(0)), AUTO, {
+    mutable: true,
+    about: 'free disk space below which writes are refused; auto: 256 MiB or four segments, but at most a tenth of the disk',
+  }),
   'aof-ballast': option(memory(0), 64 * MIB, { about: 'size of the file that an operator deletes to get room on a full disk; 0: none' }),
   'aof-on-fsync-error': option(oneOf('readonly', 'rewrite', 'exit'), 'readonly', {
     mutable: true,

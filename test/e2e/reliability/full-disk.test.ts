@@ -95,6 +95,22 @@ it.skipIf(!canMount).each(Array.from({ length: RUNS }, (_, run) => run))(
   },
 )
 
+it.skipIf(!canMount)('on a small disk the default leaves a tenth of it free, and writes until then', async () => {
+  const dir = smallDisk(32 * MIB)!
+  await using node = await startNode({ dir })
+  await using client = await node.connect()
+  expect(await client.call('CONFIG', 'GET', 'aof-min-free')).toEqual(['aof-min-free', 'auto'])
+  expect(await client.call('SET', 'a', '1')).toBe('OK')
+  writeFileSync(join(dir, 'filler'), Buffer.alloc(30 * MIB))
+  const refusal = await eventually('a refusal', async () => {
+    const reply = await client.call('SET', 'a', '2')
+    return reply instanceof ErrorReply ? reply : null
+  })
+  expect(refusal.text).toMatch(/^MISCONF disk nearly full/)
+  rmSync(join(dir, 'filler'))
+  await eventually('writes to be accepted again', async () => (await client.call('SET', 'a', '3')) === 'OK')
+})
+
 it.skipIf(!canMount)('with little space left, writes are refused before anything is executed', async () => {
   const dir = smallDisk(64 * MIB)!
   await using node = await startNode({ dir, args: ['--aof-min-free', '32mb', '--aof-segment-size', '1mb'] })
