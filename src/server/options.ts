@@ -6,10 +6,10 @@
 // What decides where bytes are written or who may connect (dir, logfile, bind, port ...) cannot be changed at run time, by anybody:
 // the trick of CONFIG SET dir + dbfilename, which turns a Redis into a file writer, has nothing to hold on to here.
 
+import { AUTO_MIN_FREE } from '../aof/log.ts'
 import { assert } from '../base/assert.ts'
 import { StockdError } from '../base/error.ts'
 import {
-  AUTO,
   DEFAULT_OUTPUT_LIMITS,
   duration,
   integer,
@@ -89,7 +89,7 @@ const TABLE = {
   'appendonly': option(yesNo, true, { about: 'keep a log; without it everything is gone when the node stops' }),
   'appendfsync': option(oneOf('everysec', 'always', 'no'), 'everysec', { mutable: true, about: 'when the log is forced to the disk' }),
   'aof-segment-size': option(memory(4096, 1024 * MIB), 64 * MIB, { about: 'bytes after which the log starts another segment' }),
-  'aof-min-free': option(orAuto(memory(0)), AUTO, {
+  'aof-min-free': option(orAuto(memory(0), AUTO_MIN_FREE), AUTO_MIN_FREE, {
     mutable: true,
     about: 'free disk space below which writes are refused; auto: 256 MiB or four segments, but at most a tenth of the disk',
   }),

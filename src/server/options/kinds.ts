@@ -58,15 +58,14 @@ export function memory(min: number, max: number = Number.MAX_SAFE_INTEGER): Kind
   }
 }
 
-/** A kind that also takes the word `auto`, as -1: the node decides. */
-export function orAuto(kind: Kind<number>): Kind<number> {
+/** A kind that also takes the word `auto`, whose value is `auto`: whoever reads the option decides. */
+export function orAuto(kind: Kind<number>, auto: number): Kind<number> {
   return {
     label: `${kind.label}|auto`,
-    parse: (text) => (text.toLowerCase() === 'auto' ? AUTO : kind.parse(text)),
-    format: (n) => (n === AUTO ? 'auto' : kind.format(n)),
+    parse: (text) => (text.toLowerCase() === 'auto' ? auto : kind.parse(text)),
+    format: (n) => (n === auto ? 'auto' : kind.format(n)),
   }
 }
-export const AUTO = -1
 
 function parseMemory(text: string): number | undefined {
   const match = MEMORY.exec(text)

@@ -265,7 +265,7 @@ describe('the option file', () => {
 describe('help', () => {
   it('names every option, its kind and its default', () => {
     for (const [name, { secret }] of OPTIONS) {
-      expect(flagHelp()).toContain(secret ? `  ${variableOf(name)}[_FILE]` : `--${name} <`) // a secret's better way
+      expect(flagHelp()).toContain(secret ? `  ${variableOf(name)}[_FILE]` : `--${name} <`)
       expect(optionTable()).toContain(`| \`${name}\` |`)
     }
     expect(flagHelp()).toMatch(/--appendfsync <everysec\|always\|no> +when the log is forced to the disk \[everysec]/)
