@@ -19,7 +19,8 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   engine: ['base', 'resp', 'stock', 'keyspace', 'table'],
   aof: ['base'],
   server: ['base', 'resp', 'engine', 'aof'],
-  cli: ['base', 'resp', 'table', 'stock', 'keyspace', 'engine', 'aof', 'server'],
+  orders: ['base', 'resp', 'engine', 'aof'],
+  cli: ['base', 'resp', 'table', 'stock', 'keyspace', 'engine', 'aof', 'server', 'orders'],
 }
 
 /** No clock, timers, I/O, randomness, process, `await`: what happens depends on the arguments and on nothing else. */
