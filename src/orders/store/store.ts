@@ -153,8 +153,8 @@ export interface Store {
   migrations(): Promise<readonly MigrationStep[]>
   /** One transaction: cursor rule, rows, cursor. If COMMIT's answer is lost it rejects with class `wait`: the next `apply` finds out. */
   apply(batch: EventBatch): Promise<BatchOutcome>
-  /** Rejects as long as writes would. Cheap; changes nothing that anybody sees. */
-  probe(): Promise<void>
+  /** Rejects as long as writes into the database of this part would (none given: into any). Cheap; changes nothing that anybody sees. */
+  probe(part?: number): Promise<void>
   cursors(): Promise<readonly Cursor[]>
   /** Says that (stream, part) is complete up to `pseq` although it is not: an operator's decision, with a note that is kept. */
   setCursor(at: StreamPart, pseq: number, note: string): Promise<void>
