@@ -26,6 +26,7 @@ const PROGRAMS: readonly Program[] = [
   onPath('redis-benchmark', 'redis-tools'),
   onPath('redis-check-aof', 'redis-tools'),
   onPath('strace', 'strace'),
+  { ...onPath('mariadbd', 'mariadb-server-core'), isThere: () => onPath('mariadbd', '').isThere() || existsSync('/usr/sbin/mariadbd') },
   {
     name: "python3's redis module",
     packageName: 'python3-redis',
