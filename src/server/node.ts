@@ -23,6 +23,7 @@ import { Reply } from '../resp/reply.ts'
 import { Request } from '../resp/request.ts'
 import { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
+import type { EventFeed } from './event-feed.ts'
 import { isOpenToOthers, Listener } from './listener.ts'
 import { NoLog } from './no-log.ts'
 import type { CompactionStart, NodeLog, OpenLog } from './node-log.ts'
@@ -107,6 +108,8 @@ export class Node {
   phase: NodePhase = 'new'
   /** Null with `appendonly no`. */
   log: NodeLog | null = null
+  /** What has happened, as stock:events tells it; null without a log. */
+  feed: EventFeed | null = null
   paused: Pause | null = null
   /** Told when a command asks the node to stop. */
   onShutdown: (request: ShutdownRequest) => void = () => {}
@@ -388,6 +391,11 @@ export class Node {
   /** The command being run answers later; the session runs nothing else until then. */
   park(session: Session, parked: Parked): void {
     this.turn.park(session, parked)
+  }
+
+  /** What the session has parked is ready. */
+  wake(session: Session): void {
+    this.turn.wake(session)
   }
 
   /**

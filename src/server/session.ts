@@ -20,8 +20,8 @@ export type ReplyMode = 'on' | 'off' | 'skip-next' | 'skip'
 export interface Parked {
   /** The instant at which it answers at the latest; Infinity: only when it is ready. */
   readonly deadline: number
-  /** Asked whenever the log got further, and with every beat of the node's timer. */
-  isReady(): boolean
+  /** Asked whenever the log got further, at the end of every turn and with every beat of the timer. Without it: `Turn.wake` says when. */
+  isReady?(): boolean
   /** CLIENT UNBLOCK reaches it: a command that waits by its nature, not one that CLIENT PAUSE or a wrong password has put off. */
   readonly isBlocking?: boolean
   /** Writes the reply. Runs inside a turn. */

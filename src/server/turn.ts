@@ -51,6 +51,8 @@ const FOREIGN_SAID_MS = 60_000
 
 const STAR = 42
 const NONE = 0 as Lsn
+/** Not a text that any error has. */
+const READY = Symbol('ready')
 
 /** What one session got in one turn: reply.buffer[start..end). */
 class Run {
@@ -116,8 +118,10 @@ export class Turn {
   #isStopping = false
   /** Sessions with a parked request. */
   readonly parked = new Set<Session>()
-  /** Of these, the ones that shall answer now: with an error, or (null) as out of time. */
-  readonly #waking = new Map<Session, string | null>()
+  /** Of these, the ones that have to be asked whether they are ready. The others are told: a thousand of them cost a turn nothing. */
+  readonly #asked = new Set<Session>()
+  /** Of these, the ones that shall answer now: as ready, as out of time (null), or with an error. */
+  readonly #waking = new Map<Session, typeof READY | null | string>()
 
   /** What strict turns wait for. */
   readonly #dirty = new Dirty()
@@ -212,7 +216,7 @@ export class Turn {
 
   /** Ends the turn: the log first, the replies after it. */
   end(): void {
-    if (this.parked.size > 0) this.#wake()
+    if (this.#asked.size > 0 || this.#waking.size > 0) this.#wake()
     const journal = this.#engine.journal
     if (journal.records > 0) {
       this.log.append(journal.buffer, journal.length, journal.records, this.#engine.now)
@@ -235,7 +239,7 @@ export class Turn {
     let kept = 0
     for (const session of holding) if (!this.#release(session)) holding[kept++] = session
     holding.length = kept
-    if (this.parked.size > 0) this.checkParked()
+    if (this.#asked.size > 0 && !this.#isOpen && this.#isAnyReady()) this.begin()
   }
 
   /** The log failed with the records from..to: who waits for one of them gets this error instead of the reply. */
@@ -265,6 +269,7 @@ export class Turn {
     session.held.length = 0
     session.heldBytes = 0
     this.parked.delete(session)
+    this.#asked.delete(session)
     this.#waking.delete(session)
   }
 
@@ -272,16 +277,28 @@ export class Turn {
   park(session: Session, parked: Parked): void {
     session.parked = parked
     this.parked.add(session)
+    if (parked.isReady !== undefined) this.#asked.add(session)
   }
 
   /** Looks for parked requests that are ready or out of time; they are answered at the end of a turn. */
   checkParked(): void {
-    if (this.parked.size === 0 || this.#isOpen) return
+    if (this.parked.size === 0) return
     const now = this.#env.clock.now()
+    let isAnyDue = false
     for (const session of this.parked) {
-      const parked = session.parked!
-      if (parked.deadline <= now || parked.isReady()) return this.begin()
+      if (session.parked!.deadline > now) continue
+      isAnyDue = true
+      // Who is asked is asked at the end of the turn, when it may just have become ready.
+      if (!this.#asked.has(session) && !this.#waking.has(session)) this.#waking.set(session, null)
     }
+    if (isAnyDue || this.#isAnyReady()) this.begin()
+  }
+
+  /** The request that this session has parked is ready: it is answered at the end of a turn. */
+  wake(session: Session): void {
+    if (session.parked === null || this.#waking.has(session)) return
+    this.#waking.set(session, READY)
+    this.begin()
   }
 
   /** At the end of this turn the parked request answers as if its time had run out, or with this error. @returns false if there is none. */
@@ -298,27 +315,41 @@ export class Turn {
     if (session.held.length === 0 && !this.#hasRun(session)) session.transport.end()
   }
 
+  #isAnyReady(): boolean {
+    for (const session of this.#asked) if (session.parked!.isReady!()) return true
+    return false
+  }
+
   /** Answers the parked requests whose time has come. Not while another request runs: each has its own place in the buffer. */
   #wake(): void {
     const now = this.#engine.now
-    const reply = this.#reply
-    for (const session of [...this.parked]) {
+    const waking = this.#waking
+    for (const session of this.#asked) {
       const parked = session.parked!
-      const isReady = parked.isReady()
-      const error = this.#waking.get(session)
-      if (error === undefined && !isReady && parked.deadline > now) continue
-      session.parked = null
-      this.parked.delete(session)
-      const run = this.#open(session)
-      const from = reply.length
-      if (typeof error === 'string') reply.error(error)
-      else parked.answer(reply, !isReady)
-      reply.errors = 0
-      if (session.replyMode !== 'on') silence(session, reply, from)
-      run.end = reply.length
-      if (session.parked === null) this.#goOn(session)
+      if (!waking.has(session) && (parked.deadline <= now || parked.isReady!())) waking.set(session, null)
     }
-    this.#waking.clear()
+    // A copy: an answer may park its session again, or wake another.
+    const due = [...waking]
+    waking.clear()
+    for (const [session, why] of due) this.#answer(session, why)
+  }
+
+  #answer(session: Session, why: typeof READY | null | string): void {
+    const reply = this.#reply
+    const parked = session.parked!
+    session.parked = null
+    this.parked.delete(session)
+    this.#asked.delete(session)
+    const run = this.#open(session)
+    const from = reply.length
+    reply.floor = from
+    if (typeof why === 'string') reply.error(why)
+    else parked.answer(reply, why === null && parked.isReady?.() !== true)
+    reply.errors = 0
+    if (reply.isTooLong) this.#tooLong(session)
+    else if (session.replyMode !== 'on') silence(session, reply, from)
+    run.end = reply.length
+    if (session.parked === null) this.#goOn(session)
   }
 
   #advance(now: Millis): void {
