@@ -72,8 +72,8 @@ export interface CommandSpec {
   readonly subcommands?: readonly CommandSpec[]
   /** An argument is data of any length (ECHO), though the group is one whose arguments are words. */
   readonly takesData?: boolean
-  /** For keys that no range can tell (FCALL, ...): indexes of the arguments that are keys. */
-  readonly keysOf?: (request: Request) => number[]
+  /** For keys that no range can tell (FCALL, ...): indexes of the arguments that are keys; null if the arguments do not fit. */
+  readonly keysOf?: (request: Request) => number[] | null
   /** Runs the command: changes state, writes its records, and writes exactly one reply (or arranges for a later one). */
   readonly run: (call: Call) => void
 }

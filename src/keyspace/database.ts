@@ -25,9 +25,11 @@ import {
   KIND_AND_ACCESS,
   KIND_SHIFT,
   KIND_STOCK,
+  KIND_STREAM,
   KIND_STRING,
   STOCK_VALUE_BYTES,
   VALUE_LENGTH,
+  type Kind,
 } from './row.ts'
 
 /** Seeds of the digests: constants, because digests of different processes are compared. */
@@ -42,6 +44,8 @@ export class Database {
   readonly #keyspace: Keyspace
   /** How many keys are SKUs: only then do commands look for them. */
   stockKeys = 0
+  /** The row of the reserved name, 0 if there is none. */
+  reserved = 0
   /** Two sums over all rows, mod 2^32, of what identifies a row cheaply: key, kind, length, instant. */
   sealA = 0
   sealB = 0
@@ -70,7 +74,7 @@ export class Database {
   /** The live row of a key, or 0. A key that is due is deleted here. */
   find(bytes: Uint8Array, start: number, end: number, hash: number): number {
     const ref = this.table.find(bytes, start, end, hash)
-    if (ref === 0) return 0
+    if (ref === 0) return this.reserved !== 0 && this.#isReserved(bytes, start, end) ? this.reserved : 0
     const slot = this.arena.words[ref >>> SEGMENT_SHIFT][((ref & GRANULE_MASK) << 1) + EXPIRY_SLOT]
     if (slot === 0 || this.#keyspace.now <= this.expiries.at(slot)) return ref
     this.expire(ref, hash)
@@ -80,6 +84,32 @@ export class Database {
   /** The row of a key, be it due or not: for records, which know when it went. */
   findAny(bytes: Uint8Array, start: number, end: number, hash: number): number {
     return this.table.find(bytes, start, end, hash)
+  }
+
+  /**
+   * Takes a name for a stream that is kept elsewhere. Looked up it is a key of type stream; nothing lists it, counts it, digests it or
+   * clears it, and it never expires. There must be no key of that name; null takes the reservation back.
+   */
+  reserve(name: Uint8Array | null): void {
+    if (this.reserved !== 0) this.arena.free(this.reserved, this.#rowBytes(this.reserved))
+    this.reserved = name === null ? 0 : this.#fillRow(name, 0, name.length, KIND_STREAM, 0, ENCODING_NATURAL)
+  }
+
+  /** The reserved name; null if there is none. */
+  get reservedName(): Uint8Array | null {
+    if (this.reserved === 0) return null
+    this.open(this.reserved)
+    return this.bytes.slice(this.keyStart, this.keyEnd)
+  }
+
+  #isReserved(bytes: Uint8Array, start: number, end: number): boolean {
+    const ref = this.reserved
+    if ((this.word(ref, KEY_LENGTH) & KEY_LENGTH_MASK) !== end - start) return false
+    // Not opened: a lookup leaves the row that is open as it is.
+    const row = this.arena.bytes[ref >>> SEGMENT_SHIFT]
+    const at = ((ref & GRANULE_MASK) << 3) + KEY_AT
+    for (let i = 0; i < end - start; i++) if (row[at + i] !== bytes[start + i]) return false
+    return true
   }
 
   /** True if the key's time has come: strictly after its instant, as Redis has it. */
@@ -239,6 +269,8 @@ export class Database {
 
   /** Forgets every key, in a moment. */
   clear(): void {
+    const name = this.reservedName
+    this.reserved = 0
     this.table.clear()
     this.expiries.clear()
     this.arena.clear()
@@ -246,6 +278,7 @@ export class Database {
     this.sealA = 0
     this.sealB = 0
     this.bytes = new Uint8Array(0)
+    this.reserve(name)
   }
 
   /** The hash of a row's key. */
@@ -293,6 +326,14 @@ export class Database {
 
   /** A row in the table with everything but its value. */
   #newRow(hash: number, key: Uint8Array, keyStart: number, keyEnd: number, valueLength: number, encoding: number): number {
+    const ref = this.#fillRow(key, keyStart, keyEnd, KIND_STRING, valueLength, encoding)
+    this.table.insert(ref, hash)
+    this.#seal(ref)
+    return ref
+  }
+
+  /** A row with everything but its value. */
+  #fillRow(key: Uint8Array, keyStart: number, keyEnd: number, kind: Kind, valueLength: number, encoding: number): number {
     const keyLength = keyEnd - keyStart
     const ref = this.arena.alloc(KEY_AT + keyLength + valueLength)
     const segment = ref >>> SEGMENT_SHIFT
@@ -301,11 +342,9 @@ export class Database {
     const w = granule << 1
     words[w] = keyLength | encoding
     words[w + VALUE_LENGTH] = valueLength
-    words[w + KIND_AND_ACCESS] = (KIND_STRING << KIND_SHIFT) | this.#keyspace.second
+    words[w + KIND_AND_ACCESS] = (kind << KIND_SHIFT) | this.#keyspace.second
     words[w + EXPIRY_SLOT] = 0
     copyBytes(key, keyStart, keyEnd, this.arena.bytes[segment], (granule << 3) + KEY_AT)
-    this.table.insert(ref, hash)
-    this.#seal(ref)
     return ref
   }
 

@@ -97,6 +97,10 @@ export class Keyspace {
     const kept = this.databases[a]
     this.databases[a] = this.databases[b]
     this.databases[b] = kept
+    // What is reserved is a name of the number, not of the keys that have it now.
+    const [first, second] = [this.databases[a].reservedName, this.databases[b].reservedName]
+    this.databases[a].reserve(second)
+    this.databases[b].reserve(first)
   }
 
   clear(): void {

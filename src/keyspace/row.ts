@@ -24,10 +24,12 @@ export const ACCESS_MASK = (1 << KIND_SHIFT) - 1
 export const KIND_STRING = 0
 /** A SKU of the ledger. Lives in database 0; ordinary commands see it and leave it alone. */
 export const KIND_STOCK = 1
-export type Kind = typeof KIND_STRING | typeof KIND_STOCK
+/** A stream whose entries are kept elsewhere. Only `Database.reserve` makes its row, which is in no list of keys. */
+export const KIND_STREAM = 2
+export type Kind = typeof KIND_STRING | typeof KIND_STOCK | typeof KIND_STREAM
 
 /** What TYPE and SCAN ... TYPE call a kind. */
-export const KIND_NAMES: readonly string[] = ['string', 'stock']
+export const KIND_NAMES: readonly string[] = ['string', 'stock', 'stream']
 
 // How Redis would keep this string; only OBJECT ENCODING and REFCOUNT tell. The bytes themselves are always kept as they are.
 /** By its looks: `int` if it is a canonical int64, else `embstr` up to 44 bytes, else `raw`. */

@@ -16,6 +16,7 @@ import { StockdError } from '../base/error.ts'
 import { Call } from '../engine/call.ts'
 import { CommandTable } from '../engine/command.ts'
 import type { CommandSpec } from '../engine/command.ts'
+import { STOCK_EVENTS } from '../engine/commands/key-access.ts'
 import { Engine } from '../engine/engine.ts'
 import { Journal, NoJournal } from '../engine/journal.ts'
 import { RequestParser } from '../resp/parser.ts'
@@ -108,8 +109,8 @@ export class Node {
   phase: NodePhase = 'new'
   /** Null with `appendonly no`. */
   log: NodeLog | null = null
-  /** What has happened, as stock:events tells it; null without a log. */
-  feed: EventFeed | null = null
+  /** Told between turns when stock:events has entries that it had not. */
+  onEvents: () => void = () => {}
   paused: Pause | null = null
   /** Told when a command asks the node to stop. */
   onShutdown: (request: ShutdownRequest) => void = () => {}
@@ -118,6 +119,7 @@ export class Node {
     throw error
   }
 
+  #feed: EventFeed | null = null
   readonly #dispatcher: Dispatcher
   readonly #request = new Request()
   readonly #listener = new Listener((socket) => this.#accept(socket))
@@ -161,6 +163,18 @@ export class Node {
 
   get clock(): Clock {
     return this.env.clock
+  }
+
+  /** What has happened, as stock:events tells it; null without a log. */
+  get feed(): EventFeed | null {
+    return this.#feed
+  }
+
+  /** From now on the key stock:events is there to be read. */
+  set feed(feed: EventFeed | null) {
+    this.#feed = feed
+    this.engine.keyspace.databases[0].reserve(feed === null ? null : STOCK_EVENTS)
+    if (feed !== null) feed.onEntries = () => this.onEvents()
   }
 
   /** The port that clients connect to. */

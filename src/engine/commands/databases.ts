@@ -1,11 +1,12 @@
 // Whole databases: their size, emptied, exchanged.
 
 import { parseInt64 } from '../../base/decimal.ts'
+import type { Database } from '../../keyspace/database.ts'
 import { DATABASE_OUT_OF_RANGE, SYNTAX } from '../../resp/errors.ts'
 import type { Request } from '../../resp/request.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, NO_KEYS } from '../command.ts'
-import { databaseOf } from './key-access.ts'
+import { databaseOf, EVENTS_READ_ONLY, STOCK_EVENTS } from './key-access.ts'
 
 export const STOCK_IN_USE = 'INUSE database 0 holds stock; a node started with --allow-stock-flush yes would forget it and its orders'
 
@@ -56,6 +57,11 @@ function intArgument(request: Request, i: number): number | undefined {
   return n === undefined || n < INT32_MIN || n > INT32_MAX ? undefined : Number(n)
 }
 
+/** In the other databases it is a name like any. */
+function holdsEventsName(database: Database): boolean {
+  return database.find(STOCK_EVENTS, 0, STOCK_EVENTS.length, database.hash(STOCK_EVENTS, 0, STOCK_EVENTS.length)) !== 0
+}
+
 function swapdb(call: Call): void {
   const { request, reply, engine } = call
   const a = intArgument(request, 1)
@@ -66,6 +72,7 @@ function swapdb(call: Call): void {
   if (a < 0 || a >= databases || b < 0 || b >= databases) return reply.error(DATABASE_OUT_OF_RANGE)
   if (a === b) return reply.ok()
   if (!forgetsStock(call, Math.min(a, b))) return
+  if (Math.min(a, b) === 0 && holdsEventsName(engine.keyspace.databases[Math.max(a, b)])) return reply.error(EVENTS_READ_ONLY)
   engine.keyspace.swap(a, b)
   engine.journal.begin(3)
   engine.journal.word('SWAPDB')

@@ -9,7 +9,8 @@ import { WRONG_TYPE } from '../../resp/errors.ts'
 import type { Request } from '../../resp/request.ts'
 import type { Call } from '../call.ts'
 
-const STOCK_EVENTS = Buffer.from('stock:events', 'latin1')
+/** The stream of what has happened to stock and orders. The server reserves the name in database 0 when it can be read. */
+export const STOCK_EVENTS = Buffer.from('stock:events', 'latin1')
 export const EVENTS_READ_ONLY = 'READONLY stock:events is written by the node only'
 
 /** The database that the client has selected. */

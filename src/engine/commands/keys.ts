@@ -189,7 +189,7 @@ const plainKeyCommands: readonly CommandSpec[] = [
     group: 'generic',
     since: '1.0.0',
     complexity: 'O(1)',
-    summary: 'The type of a key: string, stock or none.',
+    summary: 'The type of a key: string, stock, stream or none.',
     syntax: 'key',
     run: type,
   },

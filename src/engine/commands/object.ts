@@ -142,7 +142,7 @@ export const objectCommands: readonly CommandSpec[] = [
         group: 'generic',
         since: '2.2.3',
         complexity: 'O(1)',
-        summary: 'How Redis would keep the value: int, embstr, raw; a SKU: stock.',
+        summary: 'How Redis would keep the value: int, embstr, raw; a SKU: stock; stock:events: stream.',
         syntax: 'key',
         run: encoding,
       },

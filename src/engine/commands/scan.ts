@@ -5,7 +5,7 @@
 
 import { matchesGlob } from '../../keyspace/glob.ts'
 import type { Database } from '../../keyspace/database.ts'
-import { KIND_NAMES } from '../../keyspace/row.ts'
+import { KIND_NAMES, KIND_STREAM } from '../../keyspace/row.ts'
 import { INVALID_CURSOR, SYNTAX } from '../../resp/errors.ts'
 import type { Request } from '../../resp/request.ts'
 import type { Call } from '../call.ts'
@@ -105,6 +105,8 @@ function scan(call: Call): void {
   }
   const database = databaseOf(call)
   const next = database.table.scan(cursor, count, (ref) => choose(request, database, ref, pattern, kind))
+  // A reserved stream is in no list of keys, but who looks for streams finds it, once.
+  if (next === 0 && kind === KIND_STREAM && database.reserved !== 0) choose(request, database, database.reserved, pattern, kind)
   reply.array(2)
   reply.integerBulk(next)
   replyChosen(call, database)
