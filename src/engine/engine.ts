@@ -58,6 +58,7 @@ export class Engine {
   readonly keyspace: Keyspace
   readonly ledger: Ledger
   readonly #keyRecords: KeyRecords
+  readonly #stockRecorder: StockRecorder
   readonly #stockReplay: StockReplay
   readonly #stockSnapshot: StockSnapshot
   /** The instant of the current turn. */
@@ -73,12 +74,14 @@ export class Engine {
     const { seed, databases } = this.options
     this.random = new Random(seed)
     this.keyspace = new Keyspace({ databases, seed })
+    let recorder!: StockRecorder
     this.ledger = new Ledger({
       options: this.options,
       identity: { seed: mix(seed ^ LEDGER_SEED), nodeNumber: this.options.nodeNumber, idSalt: this.random.fork('ids').uint32() },
       names: this.keyspace.stockKeys,
-      facts: (state) => new StockRecorder(state, this.journal, this.outbox),
+      facts: (state) => (recorder = new StockRecorder(state, this.journal, this.outbox)),
     })
+    this.#stockRecorder = recorder
     this.#keyRecords = new KeyRecords(this.keyspace, this.journal, () => this.ledger.flush())
     this.#stockReplay = new StockReplay(this.ledger.state, this.outbox)
     this.#stockSnapshot = new StockSnapshot(this.ledger.state, this.outbox)
@@ -127,6 +130,15 @@ export class Engine {
   nextDeadline(): number {
     if (this.#isRecovering) return Infinity
     return Math.min(this.ledger.nextDeadline(), this.keyspace.nextDeadline())
+  }
+
+  /**
+   * Writes an audit mark: the numbers of SKUs that changed since a mark told them, `limit` of them at most; nothing if there are none.
+   * After a restart the SKUs of the base count as changed, too.
+   * @returns how many SKUs are left for further marks.
+   */
+  auditMark(limit: number): number {
+    return this.#stockRecorder.auditMark(this.now, limit)
   }
 
   /** Applies one record of the log. Never decides, never refuses: a record that contradicts the state throws StockdError LOG_SEMANTIC. */

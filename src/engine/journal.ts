@@ -8,10 +8,12 @@
 // every batch starts anew, so that each can be read alone and redis-server can load an export.
 
 import { copyBytes } from '../base/bytes.ts'
-import { writeInteger, writeIntegerBulk } from '../base/decimal.ts'
+import { digitsOf, writeInteger, writeIntegerBulk } from '../base/decimal.ts'
 
 const CR = 13
 const LF = 10
+const SPACE = 32
+const DOLLAR = 36
 const NO_DATABASE = -1
 
 /** Words of records (names, states, keywords), encoded once: `$5\r\nSET..`. */
@@ -118,6 +120,44 @@ export class Journal {
     this.length = writeIntegerBulk(this.buffer, this.length, n)
   }
 
+  /** One argument: two numbers >= 0. */
+  pairOfNumbers(a: number, b: number): void {
+    this.#ensure(48)
+    const { buffer } = this
+    let at = this.length
+    buffer[at] = DOLLAR
+    at = writeInteger(buffer, at + 1, digitsOf(a) + 1 + digitsOf(b))
+    buffer[at++] = CR
+    buffer[at++] = LF
+    at = writeInteger(buffer, at, a)
+    buffer[at++] = SPACE
+    at = writeInteger(buffer, at, b)
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    this.length = at + 2
+  }
+
+  /** One argument: a SKU's available, reserved and sold, and what follows them (records/balances.ts). */
+  balances(available: number, reserved: number, sold: number, tail: Uint8Array): void {
+    const more = tail.length
+    this.#ensure(80 + more)
+    const { buffer } = this
+    let at = this.length
+    buffer[at] = DOLLAR
+    at = writeInteger(buffer, at + 1, digitsOf(available) + digitsOf(reserved) + digitsOf(sold) + 2 + more)
+    buffer[at++] = CR
+    buffer[at++] = LF
+    at = writeInteger(buffer, at, available)
+    buffer[at++] = SPACE
+    at = writeInteger(buffer, at, reserved)
+    buffer[at++] = SPACE
+    at = writeInteger(buffer, at, sold)
+    for (let i = 0; i < more; i++) buffer[at++] = tail[i]
+    buffer[at] = CR
+    buffer[at + 1] = LF
+    this.length = at + 2
+  }
+
   /** One argument: text, UTF-8. For cold records. */
   text(text: string): void {
     this.bytes(Buffer.from(text, 'utf8'))
@@ -165,5 +205,7 @@ export class NoJournal extends Journal {
   override word(): void {}
   override bytes(): void {}
   override integer(): void {}
+  override pairOfNumbers(): void {}
+  override balances(): void {}
   override text(): void {}
 }

@@ -2,7 +2,7 @@
 // it. Whoever reads the events sees a loss as a gap, and a repetition as a number that he has seen.
 //
 // All events of an order, and of a buyer, are in one part: by the buyer's name, or the order's id if it has none; those of a SKU by its
-// name. The hash is CRC-32, as MySQL's CRC32() computes it: shard = crc & 1023, part = shard >> 6.
+// name; an audit mark makes one event in every part. The hash is CRC-32, as MySQL's CRC32() computes it: shard = crc & 1023, part = shard >> 6.
 
 import { crc32 } from '../base/crc32.ts'
 
@@ -13,8 +13,20 @@ const SHARDS_PER_PART_BITS = 6
 export class Outbox {
   readonly #last = new Float64Array(PARTS)
 
+  /** The number of the last audit mark. */
+  mark = 0
+
+  /** 0..1023, of a buyer, an order without one, or a SKU. */
+  static shardOf(bytes: Uint8Array, start: number, end: number): number {
+    return crc32(bytes, start, end) & SHARD_MASK
+  }
+
   static partOf(bytes: Uint8Array, start: number, end: number): number {
-    return (crc32(bytes, start, end) & SHARD_MASK) >>> SHARDS_PER_PART_BITS
+    return Outbox.partOfShard(Outbox.shardOf(bytes, start, end))
+  }
+
+  static partOfShard(shard: number): number {
+    return shard >>> SHARDS_PER_PART_BITS
   }
 
   /** The number of the next event of this part. */

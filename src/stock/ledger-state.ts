@@ -50,6 +50,8 @@ export class LedgerState {
   skuCount = 0
   openOrders = 0
   #dirty: Sku[] = []
+  /** SKUs whose numbers no audit mark has told yet, in the order in which they changed; dropped ones with the last numbers they had. */
+  readonly unmarked = new Set<Sku>()
   #digestA = 0
   #digestB = 0
   #sweepCursor = -1
@@ -139,6 +141,7 @@ export class LedgerState {
     else if (terms.maxHoldSeconds !== sku.terms.maxHoldSeconds) {
       sku.earlierMaxHolds.push({ through: this.sequence, seconds: sku.terms.maxHoldSeconds })
     }
+    if (terms.price !== sku.tag.price || terms.seller !== sku.tag.seller) sku.keepTag(this.sequence)
     sku.terms = terms
     sku.version++
     this.#touch(sku)
@@ -487,6 +490,7 @@ export class LedgerState {
     this.skuCount = 0
     this.openOrders = 0
     this.#dirty = []
+    this.unmarked.clear()
     this.#digestA = 0
     this.#digestB = 0
     this.#sweepCursor = -1
@@ -524,13 +528,15 @@ export class LedgerState {
       this.skuCount++
     }
     this.#touch(loaded)
+    // Its numbers are not in the snapshot.
+    if (sku.isDropped) this.marked(loaded)
     return loaded
   }
 
   /** An order whose row is written but for its links: takes its place among its buyer's orders and its SKUs' holds, or waits to be forgotten. */
   loadOrder(order: number, request: OrderRequest): void {
     const { rows, buyers } = this
-    for (let i = rows.itemCount(order) - 1; i >= 0; i--) this.skuOf(order, i).orderRows++
+    for (let i = rows.itemCount(order) - 1; i >= 0; i--) this.skuOf(order, i).countOrder(rows.sequence(order))
     const isListed = request.buyer.isPresent && !rows.has(order, TOMBSTONE_FLAG)
     const buyer = isListed ? buyers.findOrAdd(request.buyer.bytes, request.buyer.start, request.buyer.end) : 0
     if (buyer !== 0) buyers.link(buyer, order)
@@ -554,9 +560,20 @@ export class LedgerState {
   }
 
   #touch(sku: Sku): void {
-    if (sku.isDirty) return
-    sku.isDirty = true
-    this.#dirty.push(sku)
+    if (!sku.isDirty) {
+      sku.isDirty = true
+      this.#dirty.push(sku)
+    }
+    if (!sku.isUnmarked) {
+      sku.isUnmarked = true
+      this.unmarked.add(sku)
+    }
+  }
+
+  /** An audit mark has told the SKU's numbers. */
+  marked(sku: Sku): void {
+    sku.isUnmarked = false
+    this.unmarked.delete(sku)
   }
 
   /** The order leaves the open holds: before its state, units or deadline change. `units` is what it holds. */
@@ -648,7 +665,7 @@ export class LedgerState {
     for (let i = rows.itemCount(order) - 1; i >= 0; i--) {
       const sku = this.skuOf(order, i)
       if (isSold) sku.settled += this.units[i]
-      sku.orderRows--
+      sku.forgetOrder(rows.sequence(order))
       this.#forgetIfUnused(sku)
     }
     const buyer = this.buyerOf(order)

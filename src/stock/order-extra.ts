@@ -168,6 +168,18 @@ export class OrderExtra {
     return rows.word(order, EXTRA) !== 0
   }
 
+  /** True if it says a reason. */
+  static hasReason(rows: OrderRows, order: number): boolean {
+    const row = rows.word(order, EXTRA)
+    return row !== 0 && (rows.word(row, 0) & REASON) !== 0
+  }
+
+  /** True if units of it moved in parts. */
+  static hasColumns(rows: OrderRows, order: number): boolean {
+    const row = rows.word(order, EXTRA)
+    return row !== 0 && (rows.word(row, 0) & COLUMNS) !== 0
+  }
+
   operation(id: Uint8Array, start: number, end: number): Operation | undefined {
     return this.operations.find((operation) => sameBytes(operation.id, id, start, end))
   }

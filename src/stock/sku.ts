@@ -8,6 +8,7 @@
 import { assert } from '../base/assert.ts'
 import { hashBytes, mix } from '../base/hash.ts'
 import type { Holds } from './holds.ts'
+import { type EarlierTag, PriceTag } from './price-tag.ts'
 import type { SkuState } from './state.ts'
 
 /** What an operator decides about a SKU. An absent instant or limit is 0, an absent price -1, an absent seller empty. */
@@ -54,7 +55,9 @@ export class Sku {
   readonly generation: number
   readonly name: Uint8Array
   readonly origin: SkuOrigin
-  terms: SkuTerms
+  #terms: SkuTerms
+  /** The price and seller of `terms`. */
+  tag: PriceTag
   total: number
   available: number
   reserved = 0
@@ -78,6 +81,8 @@ export class Sku {
   firstSequence = 0
   heapIndex = -1
   isDropped = false
+  /** A recount found that its numbers are not what its orders say: it takes no new orders. Not in the log; a restart recounts anew. */
+  isFrozen = false
   /** Rows of orders, and buyers' use counts, that refer to this number: it is used again when there are none. */
   orderRows = 0
   useCounts = 0
@@ -85,20 +90,34 @@ export class Sku {
   adjustments: Map<string, number> | null = null
   /** Earlier MAXHOLDs that open orders were made under, oldest first: those up to the reservation `through` had `seconds`. */
   earlierMaxHolds: { readonly through: number; readonly seconds: number }[] = []
+  /** Earlier tags that kept orders were made under, oldest first. */
+  readonly earlierTags: EarlierTag[] = []
   /** This SKU's share of the seal digest, and whether it is out of date. */
   digestA = 0
   digestB = 0
   isDirty = false
+  /** Its numbers may have changed since an audit mark told them. */
+  isUnmarked = false
 
   constructor(identity: { number: number; generation: number; name: Uint8Array; origin: SkuOrigin; holds: Holds }) {
     this.number = identity.number
     this.generation = identity.generation
     this.name = identity.name
     this.origin = identity.origin
-    this.terms = identity.origin.terms
+    this.#terms = identity.origin.terms
+    this.tag = new PriceTag(this.#terms.price, this.#terms.seller)
     this.total = identity.origin.total
     this.available = identity.origin.total
     this.holds = identity.holds
+  }
+
+  get terms(): SkuTerms {
+    return this.#terms
+  }
+
+  set terms(terms: SkuTerms) {
+    this.#terms = terms
+    if (terms.price !== this.tag.price || terms.seller !== this.tag.seller) this.tag = new PriceTag(terms.price, terms.seller)
   }
 
   /** Units that a new order may take. */
@@ -113,9 +132,10 @@ export class Sku {
     return this.terms.paused ? 'PAUSED' : 'OPEN'
   }
 
+  /** Takes new orders. */
   isOpen(now: number): boolean {
     const terms = this.terms
-    return !terms.paused && now >= terms.start && (terms.end === 0 || now < terms.end)
+    return !this.isFrozen && !terms.paused && now >= terms.start && (terms.end === 0 || now < terms.end)
   }
 
   /** The MAXHOLD of the order with this reservation number: ALTER never touches existing orders. */
@@ -124,7 +144,52 @@ export class Sku {
     return this.terms.maxHoldSeconds
   }
 
-  /** The law, at every change. */
+  /** The tag of the order with this reservation number. */
+  tagOf(sequence: number): PriceTag {
+    if (this.earlierTags.length === 0) return this.tag
+    const i = this.#earlierTagOf(sequence)
+    return i === this.earlierTags.length ? this.tag : this.earlierTags[i].tag
+  }
+
+  /** The tag is about to change: the orders up to `through` keep it, if there are any. */
+  keepTag(through: number): void {
+    let orders = this.orderRows
+    for (const earlier of this.earlierTags) orders -= earlier.orders
+    if (orders > 0) this.earlierTags.push({ through, tag: this.tag, orders })
+  }
+
+  /** An order with this reservation number came with a snapshot. */
+  countOrder(sequence: number): void {
+    this.orderRows++
+    if (this.earlierTags.length === 0) return
+    const i = this.#earlierTagOf(sequence)
+    if (i < this.earlierTags.length) this.earlierTags[i].orders++
+  }
+
+  /** An order with this reservation number is forgotten, and its tag with the last order that has it. */
+  forgetOrder(sequence: number): void {
+    this.orderRows--
+    if (this.earlierTags.length === 0) return
+    const i = this.#earlierTagOf(sequence)
+    if (i < this.earlierTags.length && --this.earlierTags[i].orders === 0) this.earlierTags.splice(i, 1)
+  }
+
+  /** Where in `earlierTags` that order's is; behind the last one: it has the tag in force. */
+  #earlierTagOf(sequence: number): number {
+    let low = 0
+    let high = this.earlierTags.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.earlierTags[middle].through < sequence) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  /**
+   * The law, at every change. A failure stops the node rather than freezing the SKU: nothing of this turn is in the log yet, so the
+   * restart has the right numbers, whereas a record with wrong ones would make the log contradict itself.
+   */
   assertBalanced(): void {
     assert(
       this.total === this.available + this.reserved + this.sold && this.available >= 0 && this.reserved >= 0 && this.sold >= 0,

@@ -1,9 +1,10 @@
 // The whole ledger as records: what a base of the log holds. Replaying them into an empty ledger gives the same state.
 //
-//   SNAPSHOT.LEDGER      generation sequence idTime idNumber, and the outbox's last number of each of its 16 parts
+//   SNAPSHOT.LEDGER      generation sequence idTime idNumber, the last audit mark, and the outbox's last number of each of its 16 parts
 //   SNAPSHOT.SKU         sku generation LIVE|DROPPED version created-total created-terms... terms... total available reserved sold settled
 //                        confirmed released expired returned             (terms: 10 arguments, as in STOCK.CREATED)
 //   SNAPSHOT.MAXHOLD     sku generation through seconds           (orders up to reservation number `through` were made under it)
+//   SNAPSHOT.PRICE       sku generation through price seller      (likewise; of those that kept orders were made under)
 //   SNAPSHOT.ADJUSTMENT  sku generation id asked
 //   SNAPSHOT.ORDER       id state flags version created sequence deadline at extra [sku generation quantity]...
 //   SNAPSHOT.USE         buyer sku generation units
@@ -22,6 +23,7 @@ import type { LedgerState } from '../../stock/ledger-state.ts'
 import { OrderExtra } from '../../stock/order-extra.ts'
 import { OrderRequest } from '../../stock/order-request.ts'
 import { OrderRows, PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from '../../stock/order-rows.ts'
+import { PriceTag } from '../../stock/price-tag.ts'
 import type { Sku } from '../../stock/sku.ts'
 import { ORDER_STATES, OrderState } from '../../stock/state.ts'
 import { Journal } from '../journal.ts'
@@ -80,18 +82,29 @@ export class StockSnapshot {
   /** Yields after each record. */
   *#records(journal: Journal): Generator<void> {
     const state = this.#state
-    journal.begin(5 + PARTS)
+    journal.begin(6 + PARTS)
     journal.word('SNAPSHOT.LEDGER')
     journal.integer(state.generation)
     journal.integer(state.sequence)
     journal.integer(state.ids.time)
     journal.integer(state.ids.number)
+    journal.integer(this.#outbox.mark)
     for (let part = 0; part < PARTS; part++) journal.integer(this.#outbox.last(part))
     yield
     for (const sku of state.skus) {
       if (sku === null || (sku.isDropped && sku.orderRows === 0)) continue
       this.#writeSku(journal, sku)
       yield
+      for (const { through, tag } of sku.earlierTags) {
+        journal.begin(6)
+        journal.word('SNAPSHOT.PRICE')
+        journal.bytes(sku.name)
+        journal.integer(sku.generation)
+        journal.integer(through)
+        journal.integer(tag.price)
+        journal.bytes(Buffer.from(tag.seller, 'latin1'))
+        yield
+      }
       if (sku.isDropped) continue
       for (const earlier of sku.earlierMaxHolds) {
         journal.begin(5)
@@ -234,6 +247,9 @@ export class StockSnapshot {
         this.#arity(5)
         this.#sku(1).earlierMaxHolds.push({ through: this.#integer(3), seconds: this.#integer(4, 1) })
         return true
+      case 'SNAPSHOT.PRICE':
+        this.#loadPrice()
+        return true
       case 'SNAPSHOT.ADJUSTMENT':
         this.#loadAdjustment()
         return true
@@ -254,13 +270,14 @@ export class StockSnapshot {
 
   #loadLedger(): void {
     const state = this.#state
-    this.#arity(5 + PARTS)
+    this.#arity(6 + PARTS)
     if (state.skus.length > 0 || state.rows.table.size > 0) throw this.#contradiction('the ledger is not empty')
     state.generation = this.#integer(1)
     state.sequence = this.#integer(2)
     state.ids.time = this.#integer(3)
     state.ids.number = this.#integer(4, -1)
-    for (let part = 0; part < PARTS; part++) this.#outbox.restore(part, this.#integer(5 + part))
+    this.#outbox.mark = this.#integer(5)
+    for (let part = 0; part < PARTS; part++) this.#outbox.restore(part, this.#integer(6 + part))
   }
 
   #loadSku(): void {
@@ -288,6 +305,15 @@ export class StockSnapshot {
     sku.expiredUnits = this.#integer(first + 7)
     sku.returnedUnits = this.#integer(first + 8)
     if (sku.total !== sku.available + sku.reserved + sku.sold) throw this.#contradiction('total = available + reserved + sold')
+  }
+
+  #loadPrice(): void {
+    this.#arity(6)
+    const { earlierTags } = this.#sku(1)
+    const through = this.#integer(3, 1)
+    if (earlierTags.length > 0 && earlierTags[earlierTags.length - 1].through >= through) throw this.#contradiction('not the next one')
+    // Its orders are counted as they come.
+    earlierTags.push({ through, tag: new PriceTag(this.#integer(4, -1), this.#record.latin1(5)), orders: 0 })
   }
 
   #loadAdjustment(): void {

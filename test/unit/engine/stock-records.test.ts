@@ -101,7 +101,7 @@ describe('the records of the ledger', () => {
     const before = shop.log.length
     shop.run('STOCK.RESERVE {u123456}01JA8ZQ ITEMS sku:iphone 1')
     const [record] = shop.log.slice(before)
-    expect(record).toEqual(['ORDER.RESERVED', '{u123456}01JA8ZQ', String(NOW), '900000', '2', 'sku:iphone', '1', '1', '99999'])
+    expect(record).toEqual(['ORDER.RESERVED', '{u123456}01JA8ZQ', String(NOW), '900000', '2', 'sku:iphone', '1', '1', '99999 1 0'])
     expect(record.reduce((bytes, word) => bytes + word.length + 5 + String(word.length).length, 4)).toBeLessThanOrEqual(140)
   })
 
@@ -240,10 +240,16 @@ describe('the records of the ledger', () => {
 })
 
 describe('a record that contradicts the state', () => {
-  const reserved = ['ORDER.RESERVED', '{u}2', String(NOW), '1000', '2', 'cup', '1', '1', '3']
+  const reserved = ['ORDER.RESERVED', '{u}2', String(NOW), '1000', '2', 'cup', '1', '1', '3 2 0']
   const with_ = (i: number, word: string): string[] => reserved.map((each, k) => (k === i ? word : each))
   const cases: [what: string, record: string[]][] = [
-    ['another balance', with_(8, '4')],
+    ['another balance', with_(8, '4 1 0')],
+    ['another number reserved', with_(8, '3 1 0')],
+    ['another number sold', with_(8, '3 2 1')],
+    ['a number too few', with_(8, '3 2')],
+    ['a number too many', with_(8, '3 2 0 0')],
+    ['a zero before a number', with_(8, '03 2 0')],
+    ['no numbers, of a SKU that is there', with_(8, '-')],
     ['more than there is', with_(7, '5')],
     ['a quantity of 0', with_(7, '0')],
     ['no such SKU', with_(5, 'hat')],
@@ -254,19 +260,25 @@ describe('a record that contradicts the state', () => {
     ['a hold of no time', with_(3, '0')],
     ['a word for a number', with_(2, 'x')],
     ['a missing argument', reserved.slice(0, 8)],
-    ['an unknown order', ['ORDER.EXPIRED', '{u}3', String(NOW + 900_000), '2', '2', 'cup', '1', '1', '5']],
-    ['another deadline', ['ORDER.EXPIRED', '{u}1', String(NOW), '2', '2', 'cup', '1', '1', '5']],
-    ['another version', ['ORDER.EXPIRED', '{u}1', String(NOW + 900_000), '3', '2', 'cup', '1', '1', '5']],
-    ['units that are not held', ['ORDER.RELEASED', '{u}1', String(NOW), '2', '2', 'PART', 'x', '', 'cup', '1', '2', '6']],
-    ['a return of what is not sold', ['ORDER.RETURNED', '{u}1', String(NOW), '2', '2', 'WHOLE', '', '', 'RESTOCK', 'cup', '1', '1', '5']],
+    ['an unknown order', ['ORDER.EXPIRED', '{u}3', String(NOW + 900_000), '2', '2', 'cup', '1', '1', '5 0 0']],
+    ['another deadline', ['ORDER.EXPIRED', '{u}1', String(NOW), '2', '2', 'cup', '1', '1', '5 0 0']],
+    ['another version', ['ORDER.EXPIRED', '{u}1', String(NOW + 900_000), '3', '2', 'cup', '1', '1', '5 0 0']],
+    [
+      'units that are not held',
+      ['ORDER.RELEASED', '{u}1', String(NOW), '2', '2', 'RESERVED', `${NOW + 900_000}`, 'PART', 'x', '', '', 'cup', '1', '2', '6 0 0'],
+    ],
+    [
+      'a return of what is not sold',
+      ['ORDER.RETURNED', '{u}1', String(NOW), '2', '2', 'RETURNED', '0', 'WHOLE', '', '', '', 'RESTOCK', 'cup', '1', '1', '5 0 0'],
+    ],
     [
       'a name that is taken',
       ['STOCK.CREATED', 'cup', '2', String(NOW), '2', '5', '900', '1800', '0', '1', '0', '0', '0', '-1', '', 'OPEN'],
     ],
-    ['a drop while units are reserved', ['STOCK.DROPPED', 'cup', '1', String(NOW), '2']],
-    ['sold out while it is not', ['STOCK.SOLDOUT', 'cup', '1', String(NOW), '2', '0', '2']],
+    ['a drop while units are reserved', ['STOCK.DROPPED', 'cup', '1', String(NOW), '2', '4 1 0', '2']],
+    ['sold out while it is not', ['STOCK.SOLDOUT', 'cup', '1', String(NOW), '2', '4 1 0', '2', '0']],
     ['more to forget than there is', ['ORDER.TRIMMED', String(NOW), '1', '0']],
-    ['a second snapshot', ['SNAPSHOT.LEDGER', ...Array.from({ length: 20 }, () => '0')]],
+    ['a second snapshot', ['SNAPSHOT.LEDGER', ...Array.from({ length: 21 }, () => '0')]],
     ['a record from the future', ['ORDER.TELEPORTED', '{u}1']],
   ]
 
