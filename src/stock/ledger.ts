@@ -112,6 +112,7 @@ export class Ledger {
     for (let i = 0; i < count; i++) {
       const sku = skus[i]
       if (sku.isOpen(now)) continue
+      if (sku.isFrozen) return this.#refuse(request, i, Status.FROZEN)
       sku.refusedClosed++
       this.#refuse(request, i, Status.CLOSED)
       outcome.when = sku.terms.start > now ? sku.terms.start : 0

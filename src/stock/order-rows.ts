@@ -3,14 +3,15 @@
 //   word 0   id length (8 bits) | state (3) | items (7) | flags (4) | version, low 10
 //   word 1   buyer's row          word 2, 3   the buyer's next older, next newer order
 //   word 4, 5   next, previous in a retention list (once the order is not RESERVED)
-//   word 6   created, low 32      word 7   created, high 10 | sequence, high 16      word 8   sequence, low 32
+//   word 6   created, low 32      word 7   count (6 bits) | created, high 10 | sequence, high 16      word 8   sequence, low 32
 //   word 9   deadline, low 32     word 10  `at`, low 32      word 11  deadline, high 10 | at, high 10 | version, high 12
 //   word 12  extra row (order-extra.ts)                      word 13  item 0: SKU number (24) | quantity (8)
 //   byte 56  the id, then from the next multiple of 4 on (SKU number, quantity) of items 1, 2 ..., of a wide row of item 0 too
 //
 // `version` counts the order's changes: 1, 2, 3 ... `sequence` numbers the reservations of a node in their order: with equal deadlines the
 // earlier one expires first. `at` is when the order's state was entered; of a RESERVED order, when it last changed. A quantity is what
-// was ordered, and never changes. Instants have 42 bits: until the year 2109.
+// was ordered, and never changes. Instants have 42 bits: until the year 2109. `count` is the recount that has counted the row
+// (rolling-recount.ts); it is nobody else's, and in no digest.
 
 import { assert } from '../base/assert.ts'
 import { hashBytes, mix } from '../base/hash.ts'
@@ -30,6 +31,7 @@ const HIGH = 0x1_0000_0000
 const DEADLINE_HIGH_SHIFT = 22
 const AT_HIGH_SHIFT = 12
 const HIGH_MASK = 0x3ff
+const COUNT_SHIFT = 26
 const NARROW_SKU_BITS = 24
 const NARROW_SKU_MASK = 0xff_ffff
 const NARROW_QUANTITY_MAX = 0xff
@@ -61,12 +63,21 @@ const WIDE_FLAG = 1 << 21
 const DIGEST_SEED_A = 0x5117c0de | 0
 const DIGEST_SEED_B = 0x2b992ddf | 0
 
+/** Hears of every change of an order: after `entered` its row is what it will be until `leaving`. */
+export interface RowWatcher {
+  entered(row: number): void
+  leaving(row: number): void
+  /** All rows are gone. */
+  cleared(): void
+}
+
 export class OrderRows {
   readonly arena = new Arena()
   readonly table: ByteTable
   /** Commutative sums over (id, state, version) of all orders, kept up to date by `enter` and `leave`. */
   digestA = 0
   digestB = 0
+  watcher: RowWatcher | null = null
 
   constructor(seed: number) {
     this.table = new ByteTable(this.arena, { keyOffset: ID_OFFSET, keyLengthMask: ID_LENGTH_MASK, seed })
@@ -111,6 +122,7 @@ export class OrderRows {
     this.arena.clear()
     this.digestA = 0
     this.digestB = 0
+    this.watcher?.cleared()
   }
 
   word(row: number, i: number): number {
@@ -188,7 +200,16 @@ export class OrderRows {
   created(row: number): number {
     const words = this.arena.words[row >>> SEGMENT_SHIFT]
     const w = (row & GRANULE_MASK) << 1
-    return (words[w + 7] >>> 16) * HIGH + (words[w + 6] >>> 0)
+    return ((words[w + 7] >>> 16) & HIGH_MASK) * HIGH + (words[w + 6] >>> 0)
+  }
+
+  /** 1..63: the recount that has counted this row; 0: none has. */
+  count(row: number): number {
+    return this.word(row, 7) >>> COUNT_SHIFT
+  }
+
+  setCount(row: number, count: number): void {
+    this.setWord(row, 7, (this.word(row, 7) & ~(-1 << COUNT_SHIFT)) | (count << COUNT_SHIFT))
   }
 
   sequence(row: number): number {
@@ -229,11 +250,13 @@ export class OrderRows {
   /** The row counts in the digest from now on: called after every change. */
   enter(row: number): void {
     this.#digest(row, 1)
+    if (this.watcher !== null) this.watcher.entered(row)
   }
 
   /** The row no longer counts: called before every change. */
   leave(row: number): void {
     this.#digest(row, -1)
+    if (this.watcher !== null) this.watcher.leaving(row)
   }
 
   #digest(row: number, sign: number): void {

@@ -36,6 +36,7 @@ export const Status = {
   TOTAL_TOO_LARGE: 30,
   IN_USE: 31,
   TOO_MANY_CHANGES: 32, // of one order
+  FROZEN: 33, // the SKU's recount failed
 } as const
 export type Status = (typeof Status)[keyof typeof Status]
 

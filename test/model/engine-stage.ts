@@ -119,6 +119,11 @@ export class EngineStage implements Subject {
     return Array.isArray(verified) && verified[2] === 0 ? '' : `STOCK.VERIFY: ${encode(verified, 3)}`
   }
 
+  /** Another one after a restart. */
+  get engine(): Engine {
+    return this.#engine
+  }
+
   /** Bytes of the ledger's rows. */
   rowBytes(): number {
     const { rows, buyers } = this.#engine.ledger.state

@@ -76,13 +76,23 @@ function errorOf(call: Call, status: Status): string {
       return 'INUSE units are reserved; FORCE releases them'
     case Status.TOO_MANY_CHANGES:
       return 'ERR the order has changed too often; it can only be finished'
+    case Status.FROZEN:
+      return auditFailed(detail, detailStart, detailEnd)
     default:
       throw new Error(`status ${status} is no error`)
   }
 }
 
 export function noSuchSku(bytes: Uint8Array, start: number, end: number): string {
-  let name = ''
-  for (let i = start; i < end; i++) name += String.fromCharCode(bytes[i])
-  return `NOSKU no such SKU '${name}'`
+  return `NOSKU no such SKU '${latin1(bytes, start, end)}'`
+}
+
+function auditFailed(bytes: Uint8Array, start: number, end: number): string {
+  return `MISCONF audit failed for SKU '${latin1(bytes, start, end)}': its numbers are not what its orders say; it takes no new orders. See STOCK.AUDIT`
+}
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  let text = ''
+  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i])
+  return text
 }
