@@ -314,7 +314,7 @@ export class Log {
     for (const e of manifest.entries) {
       if (e.type !== 'i') continue
       if (e.sealed !== null) result = { seq: e.seq, last: e.sealed.last }
-      else if (e.cut !== null) result = { seq: e.seq, last: lastOfCut(manifest, e) }
+      else if (e.cut !== null) result = { seq: e.seq, last: lastOf(manifest, e) }
       else break
     }
     return result
@@ -844,7 +844,7 @@ export class Log {
       const entries: ManifestEntry[] = [base]
       const listed = this.#listed(manifest)
       for (const e of listed) {
-        const last = e.sealed?.last ?? (e.cut === null ? Infinity : lastOfCut({ entries: listed }, e))
+        const last = lastOf({ entries: listed }, e)
         if (e.type !== 'b' && last > covered) entries.push(e)
         else if (e.type !== 'b' && last >= keepFrom) entries.push({ ...e, type: 'h' })
         else this.#manifest.doom(e.name)
@@ -867,13 +867,15 @@ export class Log {
 
   /** History that nobody reads any more goes. */
   #trimHistory(): void {
-    const isUnread = (e: ManifestEntry): boolean => e.type === 'h' && (e.sealed?.last ?? 0) < (this.events.keepFrom?.() ?? Infinity)
-    if (!this.#manifest.current.entries.some(isUnread)) return
+    const keepFrom = this.events.keepFrom?.() ?? Infinity
+    const unread = (manifest: Manifest): ManifestEntry[] => manifest.entries.filter((e) => e.type === 'h' && lastOf(manifest, e) < keepFrom)
+    if (unread(this.#manifest.current).length === 0) return
     this.#manifest.change(
       (manifest) => {
         const entries = this.#listed(manifest)
-        for (const e of entries) if (isUnread(e)) this.#manifest.doom(e.name)
-        return { entries: entries.filter((e) => !isUnread(e)) }
+        const gone = new Set(unread({ entries }))
+        for (const e of gone) this.#manifest.doom(e.name)
+        return { entries: entries.filter((e) => !gone.has(e)) }
       },
       // An error here is met again by whoever next needs the manifest.
       () => {},
@@ -1021,8 +1023,10 @@ function closeQuietly(segment: Segment): void {
   }
 }
 
-/** LSN of the last record of a segment that was cut: the one before the next segment's first. */
-function lastOfCut(manifest: Manifest, entry: ManifestEntry): number {
+/** LSN of the last record of a segment; Infinity while it is open. Of one that was cut: the one before the next segment's first. */
+function lastOf(manifest: Manifest, entry: ManifestEntry): number {
+  if (entry.sealed !== null) return entry.sealed.last
+  if (entry.cut === null) return Infinity
   const next = manifest.entries[manifest.entries.findIndex((e) => e.name === entry.name) + 1]
   return next === undefined ? Infinity : next.first - 1
 }

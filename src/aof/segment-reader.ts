@@ -25,8 +25,8 @@ const HEAD_BYTES = LINE_BYTES_MAX + 32
 
 export class SegmentReader {
   readonly file: DiskFile
-  /** Bytes that count: the file's size, or where the manifest cut it. */
-  readonly limit: number
+  /** Bytes that count: the file's size when it was opened (`grow`), or where the manifest cut it. */
+  limit: number
   header: (SegmentHeader & { readonly crc: number; readonly bytes: number }) | null = null
   /** Where the next link starts, and where the last one that was read started. */
   offset = 0
@@ -86,6 +86,32 @@ export class SegmentReader {
     if (this.bytes[at] !== HASH) return this.#bad('no line where one must be')
     if (this.bytes[at + 1] === LETTER_B || isTimestampLine(this.bytes, at, end)) return this.#batch(at, end, left)
     return this.#mark(at, end)
+  }
+
+  /**
+   * The file of a live log may have become longer: what is there now counts. What was read from behind the old end is read again, because
+   * it may have been half written. @returns false if there is no more than before.
+   */
+  grow(): boolean {
+    const size = this.file.size()
+    if (size <= this.limit) return false
+    this.#filled = Math.max(0, Math.min(this.#filled, this.limit - this.#from))
+    this.limit = size
+    if (this.bytes.length < READ_BYTES && size - this.offset > this.bytes.length) {
+      const wider = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, Math.max(2 * this.bytes.length, size - this.offset)))
+      this.bytes.copy(wider, 0, 0, this.#filled)
+      this.bytes = wider
+    }
+    return true
+  }
+
+  /** Goes on at a link that was read before: its place, and what was known there. */
+  jump(to: { readonly offset: number; readonly lsn: number; readonly chain: number; readonly records: number }): void {
+    this.offset = to.offset
+    this.nextLsn = to.lsn
+    this.chain = to.chain
+    this.records = to.records
+    this.sealed = false
   }
 
   /** Hands the records of the batch that `next` has just read to the sink. */
