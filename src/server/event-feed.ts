@@ -59,8 +59,12 @@ export interface EventFeed {
   readonly status: FeedStatus
   /** After each turn that changed them: records up to `acked` may be shown to clients, up to `durable` may be published. Cheap. */
   progress(acked: number, durable: number): void
-  /** Entries of stock:events. A log that the feed cannot read rejects. */
+  /**
+   * Entries of stock:events: of every record up to the `acked` that was told before the call, so that a client finds what it has just done.
+   * Fewer than `count` only at the end of the range. A log that the feed cannot read rejects.
+   */
   range(range: FeedRange): Promise<readonly FeedEntry[]>
+  /** Of the same entries. */
   summary(): Promise<FeedSummary>
   /** Called (between turns) when an event up to `acked` is there that was not before: who blocks in XREAD looks again. */
   onEntries: () => void
