@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'LOG_SEMANTIC' // well-formed records that contradict the state they act on
   | 'LOG_WRITE' // write, fsync, rename ... failed
   | 'LISTEN' // the port cannot be opened
+  | 'BROKER' // the message broker cannot be reached, says no, or is set up differently
 
 export class StockdError extends Error {
   override readonly name = 'StockdError'

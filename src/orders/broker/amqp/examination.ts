@@ -1,0 +1,148 @@
+// What `doctor` says about a broker: can it be reached, is it one that keeps what it acks, is everything there, may this user use it.
+//
+// It changes nothing that anybody sees. Whether a user may write to an exchange is asked by a queue of our own that would send its dead
+// letters there: the broker checks the permission when the queue is declared, and no message is ever sent.
+
+import type { OrdersEnv } from '../../env.ts'
+import type { BrokerFinding } from '../broker.ts'
+import type { Topology } from '../topology.ts'
+import type { AmqpAddress } from './address.ts'
+import { queueDepths, Scratch } from './declare.ts'
+import { closeAmqp, openAmqp, type AmqpAccess, type ChannelModel } from './link.ts'
+import { brokerWords } from './words.ts'
+
+/** Below it dead letters of quorum queues may be lost on their way. */
+const OLDEST = [3, 10] as const
+
+export async function examineBroker(access: AmqpAccess, topology: Topology, env: OrdersEnv): Promise<readonly BrokerFinding[]> {
+  const findings: BrokerFinding[] = []
+  for (const address of access.addresses) {
+    let model: ChannelModel | null = null
+    try {
+      model = await openAmqp(address, access)
+      findings.push(productFinding(model, address), ...linkFindings(address))
+      findings.push(...(await topologyFindings(model, address, topology, env)))
+    } catch (error) {
+      findings.push({
+        level: 'error',
+        about: address.name,
+        says: brokerWords(error, { address, topology, role: 'publisher' }),
+        remedy: null,
+      })
+    } finally {
+      if (model !== null) await closeAmqp(model, env)
+    }
+  }
+  return findings
+}
+
+function productFinding(model: ChannelModel, address: AmqpAddress): BrokerFinding {
+  const { product, version } = model.connection.serverProperties
+  const about = address.name
+  const says = `${product} ${version}`
+  if (product !== 'RabbitMQ') {
+    return { level: 'warning', about, says: `${says}: only RabbitMQ was tried`, remedy: null }
+  }
+  const [major, minor] = version.split('.').map(Number)
+  const isOld = major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])
+  return isOld
+    ? {
+        level: 'error',
+        about,
+        says: `${says} has no safe dead letters from quorum queues`,
+        remedy: `use RabbitMQ ${OLDEST.join('.')} or newer`,
+      }
+    : { level: 'ok', about, says, remedy: null }
+}
+
+function linkFindings({ protocol, hostname, heartbeat, name }: AmqpAddress): BrokerFinding[] {
+  const findings: BrokerFinding[] = []
+  if (protocol === 'amqp' && !/^(localhost|127\.|::1$)/.test(hostname)) {
+    findings.push({
+      level: 'warning',
+      about: name,
+      says: 'password and orders travel unencrypted',
+      remedy: 'use amqps://',
+    })
+  }
+  if (heartbeat === 0) {
+    findings.push({
+      level: 'warning',
+      about: name,
+      says: 'heartbeats are off: a dead machine is noticed late',
+      remedy: 'remove heartbeat=0',
+    })
+  }
+  return findings
+}
+
+async function topologyFindings(model: ChannelModel, address: AmqpAddress, topology: Topology, env: OrdersEnv): Promise<BrokerFinding[]> {
+  const findings: BrokerFinding[] = []
+  const scratch = new Scratch(model)
+  const words = (error: unknown): string => brokerWords(error, { address, topology, role: 'publisher' })
+  let isComplete = true
+  let mayDeclare = true
+  for (const plan of topology.plans) {
+    const about = `${plan.kind} ${plan.name}`
+    if (!(await scratch.exists(plan))) {
+      isComplete = false
+      findings.push({ level: 'warning', about, says: 'is not there yet', remedy: 'node and stockd-orders make it, if their user may' })
+      continue
+    }
+    try {
+      const isSeen = await scratch.isAllowed(async (channel) => {
+        if (plan.kind === 'exchange') await channel.assertExchange(plan.name, plan.type, { durable: true })
+        else await channel.assertQueue(plan.name, { durable: true, arguments: plan.arguments })
+      })
+      if (!isSeen) mayDeclare = false
+    } catch (error) {
+      findings.push({ level: 'error', about, says: words(error), remedy: null })
+    }
+  }
+  const queue = topology.controlQueue('doctor', Math.floor(env.random() * 2 ** 32).toString(16))
+  const mayHear = await scratch.isAllowed(async (channel) => {
+    await channel.assertQueue(queue, { exclusive: true, autoDelete: true, durable: false })
+  })
+  if (mayHear && isComplete) {
+    for (const exchange of [topology.events, topology.control]) {
+      const mayWrite = await scratch.isAllowed(async (channel) => {
+        const probe = { 'x-dead-letter-exchange': exchange }
+        await channel.assertQueue(`${queue}.w`, { exclusive: true, autoDelete: true, durable: false, arguments: probe })
+        await channel.deleteQueue(`${queue}.w`)
+      })
+      const may = mayWrite ? 'may' : 'may not'
+      findings.push({
+        level: mayWrite ? 'ok' : 'warning',
+        about: `exchange ${exchange}`,
+        says: `user ${address.username} ${may} publish to it`,
+        remedy: mayWrite || exchange === topology.control ? null : permissionLine(address, topology, 'publisher', false),
+      })
+    }
+  }
+  const role = mayDeclare ? 'may make what is missing' : 'may not make exchanges and queues: their arguments are taken on trust'
+  findings.push({
+    level: isComplete || mayDeclare ? 'ok' : 'error',
+    about: `user ${address.username}`,
+    says: role,
+    remedy: mayDeclare ? null : `to let it: ${permissionLine(address, topology, 'publisher', true)}`,
+  })
+  if (!mayHear) {
+    findings.push({
+      level: 'warning',
+      about: `user ${address.username}`,
+      says: 'may not have a queue for feedback: enough for stockd-orders, not for a node',
+      remedy: permissionLine(address, topology, 'publisher', false),
+    })
+  }
+  await scratch.close()
+  if (isComplete) {
+    const waiting = (await queueDepths(model, topology)).reduce((sum, depth) => sum + depth, 0)
+    findings.push({ level: 'ok', about: 'queues', says: `${waiting} events wait for a consumer`, remedy: null })
+  }
+  return findings
+}
+
+function permissionLine(address: AmqpAddress, topology: Topology, role: 'publisher' | 'consumer', mayDeclare: boolean): string {
+  const { configure, write, read } = topology.permissions(role, mayDeclare)
+  return `rabbitmqctl set_permissions -p ${address.vhost} ${address.username} '${configure}' '${write}' '${read}'`
+}
