@@ -29,6 +29,11 @@ export class Outbox {
     return shard >>> SHARDS_PER_PART_BITS
   }
 
+  /** The least shard of a part. */
+  static firstShardOf(part: number): number {
+    return part << SHARDS_PER_PART_BITS
+  }
+
   /** The number of the next event of this part. */
   next(part: number): number {
     return ++this.#last[part]

@@ -8,7 +8,7 @@
 //   ORDER.EXPIRED           id at version pseq [orderRef reason] item...  at: the deadline
 //   ORDER.EXTENDED          id at version pseq deadline [orderRef reason]
 //   ORDER.RETURNED          id at version pseq state deadline extent operation orderRef reason RESTOCK|NORESTOCK item...
-//   ORDER.PAYMENT_ORPHANED  id at version pseq state deadline payment orderRef reason KNOWN|UNKNOWN     UNKNOWN: leaves a tombstone
+//   ORDER.PAYMENT_ORPHANED  id at version pseq state deadline payment reason KNOWN|UNKNOWN      UNKNOWN: leaves a tombstone
 //   ORDER.TOMBSTONE         id at reason                                 no event
 //   ORDER.GRACED            at until                                     no event
 //   ORDER.TRIMMED           at closed confirmed                          no event: how many of each kind were forgotten, longest kept first
@@ -136,10 +136,10 @@ export class StockRecorder implements LedgerFacts {
   }
 
   paymentOrphaned(order: number, at: number, payment: { ref: Uint8Array; isUnknown: boolean }): void {
-    this.#order('ORDER.PAYMENT_ORPHANED', order, at, 6)
+    this.#order('ORDER.PAYMENT_ORPHANED', order, at, 5)
     this.#stateAndDeadline(order)
     this.#journal.bytes(payment.ref)
-    this.#refAndReason(order)
+    this.#journal.bytes(this.#state.extraOf(order)?.reason ?? NOTHING)
     this.#journal.word(payment.isUnknown ? 'UNKNOWN' : 'KNOWN')
   }
 

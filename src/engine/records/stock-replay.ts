@@ -225,10 +225,10 @@ export class StockReplay {
 
   #orphaned(): void {
     const record = this.#record
-    this.#arity(11, 11)
+    this.#arity(10, 10)
     const at = this.#instant(2)
     let order: number
-    if (record.is(10, 'UNKNOWN')) {
+    if (record.is(9, 'UNKNOWN')) {
       const request = this.#request
       request.reset()
       this.#newId(request)
