@@ -58,12 +58,21 @@ export function memory(min: number, max: number = Number.MAX_SAFE_INTEGER): Kind
   }
 }
 
-/** A kind that also takes the word `auto`, whose value is `auto`: whoever reads the option decides. */
+/** A kind that also takes the word `auto`: whoever reads the option decides. */
 export function orAuto(kind: Kind<number>, auto: number): Kind<number> {
+  return orWord(kind, 'auto', auto)
+}
+
+/** A kind that also takes the word `no`. */
+export function orNo(kind: Kind<number>, no: number): Kind<number> {
+  return orWord(kind, 'no', no)
+}
+
+function orWord(kind: Kind<number>, word: string, meaning: number): Kind<number> {
   return {
-    label: `${kind.label}|auto`,
-    parse: (text) => (text.toLowerCase() === 'auto' ? auto : kind.parse(text)),
-    format: (n) => (n === auto ? 'auto' : kind.format(n)),
+    label: `${kind.label}|${word}`,
+    parse: (text) => (text.toLowerCase() === word ? meaning : kind.parse(text)),
+    format: (n) => (n === meaning ? word : kind.format(n)),
   }
 }
 
