@@ -10,6 +10,7 @@ import { assert, unreachable } from '../../base/assert.ts'
 import type { OrdersEnv } from '../env.ts'
 import { StoreError } from '../store/store-error.ts'
 import type { AuditMarkResult, BatchOutcome, DeadReason, EventBatch, IncomingEvent, Store, StreamPart } from '../store/store.ts'
+import { Bell } from './bell.ts'
 
 /** Attempts at once after a deadlock or a lock wait: 5, 10, 20, 40, 80 ms apart. Then it is treated as an outage. */
 const AGAIN_MAX = 5
@@ -21,16 +22,19 @@ const ALARM_MS = 600_000
 
 export type CircuitState =
   | { readonly phase: 'closed' }
-  | {
-      readonly phase: 'open'
-      /** `monotonic()` of the first failure since it was closed. */
-      readonly since: number
-      /** How often it was tried since. */
-      readonly attempts: number
-      readonly error: StoreError
-      /** Somebody has to look: no known reason, or for a very long time. */
-      readonly isAlarm: boolean
-    }
+  | ({ readonly phase: 'open' } & Trouble)
+  /** A probe went through; only a write that does closes it. */
+  | ({ readonly phase: 'half-open' } & Trouble)
+
+interface Trouble {
+  /** `monotonic()` of the first failure since it was closed. */
+  readonly since: number
+  /** How often it was tried since. */
+  readonly attempts: number
+  readonly error: StoreError
+  /** Somebody has to look: nobody knows the reason, and it does not go away. */
+  readonly isAlarm: boolean
+}
 
 /** What `write` has done: the sum of its transactions. */
 export interface WriteOutcome extends BatchOutcome {
@@ -38,14 +42,17 @@ export interface WriteOutcome extends BatchOutcome {
   readonly dead: readonly (IncomingEvent & { readonly dead: DeadReason })[]
 }
 
+/** What a writer needs of a store. */
+export type WritableStore = Pick<Store, 'name' | 'apply' | 'probe'>
+
 export interface BatchWriterOptions {
-  readonly store: Store
+  readonly store: WritableStore
   readonly env: OrdersEnv
   /** At every change, and at every failed attempt while it is open. */
   readonly onState?: (state: CircuitState) => void
   /** For tests: shorter times. */
-  readonly backoffMsMax?: number
-  readonly alarmMs?: number
+  readonly backoffMsMax?: number | undefined
+  readonly alarmMs?: number | undefined
 }
 
 /** What `write` and `recover` reject with after `giveUp` or `stop`: of the batch all, a part or nothing is in the store; the cursor will tell. */
@@ -56,8 +63,9 @@ export class WriteGivenUp extends Error {
 const CLOSED: CircuitState = { phase: 'closed' }
 
 export class BatchWriter {
-  readonly #store: Store
+  readonly #store: WritableStore
   readonly #env: OrdersEnv
+  readonly #bell: Bell
   readonly #onState: (state: CircuitState) => void
   readonly #backoffMsMax: number
   readonly #alarmMs: number
@@ -65,13 +73,13 @@ export class BatchWriter {
   #isBusy = false
   #isGivenUp = false
   #isStopped = false
-  #wake: () => void = () => {}
   /** Attempts that failed, of any class but poison, since the beginning. */
   retries = 0
 
   constructor({ store, env, onState = () => {}, backoffMsMax = BACKOFF_MS_MAX, alarmMs = ALARM_MS }: BatchWriterOptions) {
     this.#store = store
     this.#env = env
+    this.#bell = new Bell(env)
     this.#onState = onState
     this.#backoffMsMax = backoffMsMax
     this.#alarmMs = alarmMs
@@ -99,7 +107,7 @@ export class BatchWriter {
     await this.#exclusively(async () => {
       while (this.#state.phase === 'open') {
         await this.#pause(this.#backoffMs(this.#state.attempts))
-        if (await this.#probe(part)) this.#close()
+        await this.#probe(part)
       }
     })
   }
@@ -107,7 +115,7 @@ export class BatchWriter {
   /** A write that waits for the store rejects now; a transaction that is under way ends as it ends. */
   giveUp(): void {
     this.#isGivenUp = true
-    this.#wake()
+    this.#bell.ring()
   }
 
   /** `giveUp`, for good. */
@@ -159,7 +167,8 @@ export class BatchWriter {
       this.#throwIfGivenUp()
       if (this.#state.phase === 'open') {
         await this.#pause(this.#backoffMs(this.#state.attempts))
-        if (!(await this.#probe(at.part))) continue
+        await this.#probe(at.part)
+        continue
       }
       try {
         const outcome = await this.#store.apply({ stream: at.stream, part: at.part, events })
@@ -181,14 +190,12 @@ export class BatchWriter {
     }
   }
 
-  async #probe(part: number): Promise<boolean> {
-    this.#throwIfGivenUp()
+  async #probe(part: number): Promise<void> {
     try {
       await this.#store.probe(part)
-      return true
+      if (this.#state.phase === 'open') this.#setState({ ...this.#state, phase: 'half-open' })
     } catch (thrown) {
       this.#open(asStoreError(thrown))
-      return false
     }
   }
 
@@ -200,27 +207,19 @@ export class BatchWriter {
   }
 
   #open(error: StoreError): void {
-    const before = this.#state
     const now = this.#env.monotonic()
-    const since = before.phase === 'open' ? before.since : now
-    const attempts = before.phase === 'open' ? before.attempts + 1 : 1
-    const wasAlarm = before.phase === 'open' && before.isAlarm
+    const before = this.#state.phase === 'closed' ? null : this.#state
+    const { since, attempts, isAlarm: wasAlarm } = before ?? { since: now, attempts: 0, isAlarm: false }
     const isAlarm = wasAlarm || (needsPeople(error) && now - since >= this.#alarmMs)
-    if (before.phase === 'closed' || before.error.code !== error.code || before.error.kind !== error.kind) {
-      this.#env.say('warning', `the database takes no writes: ${error.message}; trying again for ever`, {
-        ...{ store: this.#store.name, code: error.code, class: error.kind },
-      })
+    const details = { store: this.#store.name, code: error.code, class: error.kind }
+    if (before?.error.code !== error.code || before.error.kind !== error.kind) {
+      this.#env.say('warning', `the database takes no writes, trying again for ever: ${error.message}`, details)
     }
     if (isAlarm && !wasAlarm) {
-      this.#env.say(
-        'warning',
-        `ALARM: for ${Math.round((now - since) / 60_000)} minutes an error that stockd does not know keeps events waiting`,
-        {
-          ...{ store: this.#store.name, code: error.code, reason: error.message },
-        },
-      )
+      const minutes = Math.round((now - since) / 60_000)
+      this.#env.say('warning', `ALARM: events wait for ${minutes} minutes behind an error that nobody knows: ${error.message}`, details)
     }
-    this.#setState({ phase: 'open', since, attempts, error, isAlarm })
+    this.#setState({ phase: 'open', since, attempts: attempts + 1, error, isAlarm })
   }
 
   #setState(state: CircuitState): void {
@@ -230,14 +229,7 @@ export class BatchWriter {
 
   async #pause(ms: number): Promise<void> {
     this.#throwIfGivenUp()
-    await new Promise<void>((resolve) => {
-      const cancel = this.#env.after(ms, resolve)
-      this.#wake = () => {
-        cancel()
-        resolve()
-      }
-    })
-    this.#wake = () => {}
+    await this.#bell.wait(ms)
     this.#throwIfGivenUp()
   }
 
