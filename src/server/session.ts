@@ -24,6 +24,8 @@ export interface Parked {
   isReady?(): boolean
   /** CLIENT UNBLOCK reaches it: a command that waits by its nature, not one that CLIENT PAUSE or a wrong password has put off. */
   readonly isBlocking?: boolean
+  /** What it waits for may never come: when the peer sends no more, the session closes without its answer, as in Redis. */
+  readonly endsWithInput?: boolean
   /** Writes the reply. Runs inside a turn. */
   answer(reply: Reply, timedOut: boolean): void
 }

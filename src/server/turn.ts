@@ -182,6 +182,7 @@ export class Turn {
   /** The peer sends no more: what it has sent is still answered, also when that has to wait. */
   ended(session: Session): void {
     session.hasEnded = true
+    if (session.parked?.endsWithInput === true) this.#forget(session)
     if (session.parked === null && !session.isReady) this.close(session)
   }
 
@@ -265,9 +266,14 @@ export class Turn {
   closed(session: Session): void {
     session.isClosing = true
     session.isClosed = true
-    session.parked = null
     session.held.length = 0
     session.heldBytes = 0
+    this.#forget(session)
+  }
+
+  /** What the session has parked is not answered. */
+  #forget(session: Session): void {
+    session.parked = null
     this.parked.delete(session)
     this.#asked.delete(session)
     this.#waking.delete(session)

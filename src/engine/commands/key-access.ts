@@ -66,11 +66,14 @@ function isForbiddenInFirst(call: Call, database: Database, i: number, ref: numb
     call.reply.error(WRONG_TYPE)
     return true
   }
-  const { request } = call
-  const start = request.start[i]
-  if (request.end[i] - start !== STOCK_EVENTS.length || !isStockEvents(request.bytes, start)) return false
+  if (!isStockEvents(call.request, i)) return false
   call.reply.error(EVENTS_READ_ONLY)
   return true
+}
+
+/** True if argument i, a key, is stock:events; in the other databases that is a name like any. */
+export function isEventsKey(call: Call, i: number): boolean {
+  return call.client.database === 0 && isStockEvents(call.request, i)
 }
 
 /** The same for every `step`th argument from `first` on. */
@@ -83,8 +86,10 @@ export function anyForbidden(call: Call, database: Database, first: number, step
   return false
 }
 
-function isStockEvents(bytes: Uint8Array, start: number): boolean {
-  for (let k = 0; k < STOCK_EVENTS.length; k++) if (bytes[start + k] !== STOCK_EVENTS[k]) return false
+function isStockEvents({ bytes, start, end }: Request, i: number): boolean {
+  const from = start[i]
+  if (end[i] - from !== STOCK_EVENTS.length) return false
+  for (let k = 0; k < STOCK_EVENTS.length; k++) if (bytes[from + k] !== STOCK_EVENTS[k]) return false
   return true
 }
 

@@ -13,6 +13,9 @@ import { infoCommands } from './info.ts'
 import { observeCommands } from './observe.ts'
 import { serverCommands } from './server.ts'
 import { stockAofCommands } from './stock-aof.ts'
+import { streamReadingCommands } from './streams/reading.ts'
+import { refusedStreamCommands } from './streams/refused.ts'
+import { stockAuditCommands } from './stock-audit.ts'
 
 /**
  * @param engineSpecs the engine's commands. Its MEMORY, which knows USAGE only, is taken into the one here; all else stays.
@@ -34,5 +37,8 @@ export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): Co
     ...clusterCommands(),
     ...aclCommands(),
     ...stockAofCommands(node),
+    ...streamReadingCommands(node),
+    ...refusedStreamCommands(),
+    ...stockAuditCommands(node),
   ]
 }
