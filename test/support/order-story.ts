@@ -5,7 +5,7 @@ import { crc32 } from '../../src/base/crc32.ts'
 import { Random } from '../../src/base/random.ts'
 import { PARTS } from '../../src/engine/outbox.ts'
 import type { EventType } from '../../src/engine/events/event.ts'
-import type { EventBalance, EventBody, EventItem } from '../../src/orders/event-body.ts'
+import { parseEventBody, type EventBalance, type EventBody, type EventItem } from '../../src/orders/event-body.ts'
 import type { EventBatch, IncomingEvent, StreamPart } from '../../src/orders/store/store.ts'
 
 export interface StoryEvent extends StreamPart {
@@ -33,6 +33,7 @@ interface TellSku extends Balances {
   readonly generation: number
   readonly price: number | null
   readonly seller: string | null
+  version: number
 }
 
 interface TellItem {
@@ -115,13 +116,15 @@ export class OrderStory {
       generation: 1 + random.below(3),
       price: random.chance(0.8) ? random.below(100_000) : null,
       seller: random.chance(0.8) ? `seller${random.below(3)}` : null,
+      version: 0,
       total: 0,
       available: 0,
       reserved: 0,
       sold: 0,
     }
     this.#skus.push(sku)
-    this.#stock('stock.created', sku, { total, available: total })
+    const terms = { hold: 900, maxhold: 1800, limit: 0, maxqty: 1e9, safety: 0, start: 0, end: 0, price: sku.price, seller: sku.seller }
+    this.#stock('stock.created', sku, { total, available: total }, { terms: { ...terms, paused: false } })
   }
 
   #step(): void {
@@ -130,7 +133,7 @@ export class OrderStory {
     if (this.#markEvery > 0 && ++this.#sinceMark > this.#markEvery) this.mark()
     const order = this.#orders.length === 0 || random.chance(0.45) ? null : random.pick(this.#orders)
     if (order === null) {
-      if (random.chance(0.05)) this.#stock('stock.adjusted', random.pick(this.#skus), amount(random.between(1, 30)))
+      if (random.chance(0.05)) this.#adjust(random.pick(this.#skus), random.between(1, 30))
       else this.#reserve()
     } else if (order.state === 'RESERVED') this.#onReserved(order)
     else if (order.state === 'CONFIRMED') this.#onConfirmed(order)
@@ -243,15 +246,22 @@ export class OrderStory {
       reason,
       items: moved.map((one) => one.item),
       stock: moved.map((one) => one.balance),
+      ...(type === 'order.released' || type === 'order.returned' ? { operation: null } : {}),
     })
   }
 
-  #stock(type: EventType, sku: TellSku, change: Partial<Balances>): void {
+  #adjust(sku: TellSku, units: number): void {
+    const adjustment = { id: `adj${this.#lsn}`, asked: units, applied: units }
+    this.#stock('stock.adjusted', sku, { total: units, available: units }, { adjustment, reason: 'restock' })
+  }
+
+  #stock(type: EventType, sku: TellSku, change: Partial<Balances>, more: Partial<EventBody>): void {
     this.#lsn++
+    sku.version++
     add(sku, change)
     this.#changed.add(sku)
     const shard = shardOf(sku.name)
-    this.#push(shard >> 6, { ...this.#blank(type, shard), stock: [balance(sku, change)] })
+    this.#push(shard >> 6, { ...this.#blank(type, shard), version: sku.version, stock: [balance(sku, change)], ...more })
   }
 
   #blank(type: EventType, shard: number): EventBody {
@@ -271,11 +281,10 @@ export class OrderStory {
   }
 
   #push(part: number, body: EventBody): void {
-    this.events.push({ stream: this.stream, part, pseq: ++this.#last[part], body, payload: Buffer.from(JSON.stringify(body)) })
+    const payload = Buffer.from(JSON.stringify(body))
+    this.events.push({ stream: this.stream, part, pseq: ++this.#last[part], body: parseEventBody(payload), payload })
   }
 }
-
-const amount = (units: number): Partial<Balances> => ({ total: units, available: units })
 
 function add(to: Balances, { total = 0, available = 0, reserved = 0, sold = 0 }: Partial<Balances>): void {
   to.total += total
