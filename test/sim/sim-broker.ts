@@ -68,6 +68,8 @@ export class SimBroker {
   readonly deadLetters: { readonly payload: Buffer; readonly headers: Readonly<Record<string, string | number>> }[] = []
   /** Looks at each message that a consumer acks. */
   onAck: (part: number, message: Message) => void = () => {}
+  /** Hears what consumers tell nodes. */
+  onFeedback: (feedback: Feedback) => void = () => {}
   delivered = 0
   redelivered = 0
 
@@ -166,6 +168,7 @@ export class SimBroker {
 
   /** Feedback goes to who publishes this stream now, and is gone if nobody does. */
   route(feedback: Feedback): void {
+    this.onFeedback(feedback)
     this.#time.after(1 + this.#random.below(5), () => {
       for (const connection of this.#connections) connection.onFeedback(feedback)
     })

@@ -407,6 +407,7 @@ export class PartReader {
         }
         return
       case 'hand over':
+        this.#env.say('verbose', 'handed over to another consumer', { part: this.part })
         this.#handedOverAt = this.#env.monotonic()
         return this.#rest(session, this.#times.restMs)
       case 'cancelled':
