@@ -84,6 +84,8 @@ export class Ledger {
       stock_skus: state.skuCount,
       stock_orders: state.rows.table.size,
       stock_orders_open: state.openOrders,
+      stock_orders_confirmed: state.confirmed.size,
+      stock_orders_finished: state.closed.size,
       stock_buyers: state.buyers.table.size,
       stock_used_bytes: this.usedBytes,
     }

@@ -7,6 +7,8 @@ export class RetentionList {
   readonly #rows: OrderRows
   #head = 0
   #tail = 0
+  /** Orders that wait. */
+  size = 0
 
   constructor(rows: OrderRows) {
     this.#rows = rows
@@ -22,6 +24,7 @@ export class RetentionList {
   }
 
   append(order: number): void {
+    this.size++
     this.#rows.setWord(order, NEXT, 0)
     this.#rows.setWord(order, PREVIOUS, this.#tail)
     if (this.#tail === 0) this.#head = order
@@ -30,6 +33,7 @@ export class RetentionList {
   }
 
   remove(order: number): void {
+    this.size--
     const next = this.#rows.word(order, NEXT)
     const previous = this.#rows.word(order, PREVIOUS)
     if (next === 0) this.#tail = previous
@@ -41,5 +45,6 @@ export class RetentionList {
   clear(): void {
     this.#head = 0
     this.#tail = 0
+    this.size = 0
   }
 }
