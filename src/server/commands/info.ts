@@ -330,6 +330,20 @@ function stock(node: Node): Fields {
     ['stock_refused_limit', refused.limit],
     ['stock_refused_closed', refused.closed],
     ['stock_events', events],
+    ...audit(node),
+  ]
+}
+
+function audit({ auditor }: Node): Fields {
+  return [
+    ['audit_passes', auditor.passes],
+    ['audit_looked', auditor.looked],
+    ['audit_violations', auditor.violations],
+    ['audit_frozen_skus', auditor.frozen],
+    ['audit_marks', auditor.marks],
+    ['audit_last_mark', auditor.lastMarkAt],
+    ['audit_outbox_alarms', auditor.outbox.alarms],
+    ['audit_outbox_alarm', auditor.outbox.alarm ?? ''],
   ]
 }
 
