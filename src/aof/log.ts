@@ -39,6 +39,8 @@ export interface LogOptions {
   minFreeBytes: number
   queueBytesMax: number
   retainedBytesMax: number
+  /** Under the policy no: syncs each second all the same, for those who read the log and may not be ahead of the disk. No reply waits for it. */
+  syncsUnasked: boolean
 }
 
 /** `minFreeBytes` by the disk: 256 MiB or four segments, whichever is more, but on a small disk no more than a tenth of it. */
@@ -52,6 +54,7 @@ export const LOG_DEFAULTS: LogOptions = {
   minFreeBytes: AUTO_MIN_FREE,
   queueBytesMax: QUEUE_BYTES_MAX,
   retainedBytesMax: RETAINED_BYTES_MAX,
+  syncsUnasked: false,
 }
 
 /** What the log tells and asks the node. All are called between turns or from within `write` and `tick`, never from `append`. */
@@ -248,7 +251,7 @@ export class Log {
   tick(now: number): void {
     if (now > this.#now) this.#now = now
     if (this.#state.phase === 'closed') return
-    if (this.options.policy === 'everysec') this.#syncEachSecond()
+    if (this.options.policy === 'everysec' || (this.options.policy === 'no' && this.options.syncsUnasked)) this.#syncEachSecond()
     const second = Math.floor(this.#now / SECOND_MS)
     if (second !== this.#second) {
       this.#second = second

@@ -3,6 +3,8 @@
 // The feed reads the log's files by itself. The node only tells it how far it may read, and is told what was stored.
 
 import type { OutboxEvent } from '../engine/events/event.ts'
+import type { Env } from './env.ts'
+import type { Options } from './options.ts'
 
 /** An entry of stock:events: `<turn's unix ms>-<LSN>`, in the log's order. A record with several events makes one entry. */
 export interface FeedEntry {
@@ -70,6 +72,24 @@ export interface EventFeed {
   onEntries: () => void
   /** The event of this part after `pseq` and all behind it are published again. */
   seek(part: number, pseq: number): void
-  /** Resolves when its thread has ended; what was not published is published after the next start. */
-  close(): Promise<void>
+  /**
+   * What is durable and not stored or published yet goes on its way for so many more milliseconds, if its way is open; the rest goes after
+   * the next start, and that is said. Resolves when nothing of the feed is left.
+   */
+  close(drainMs: number): Promise<void>
 }
+
+/** The node, as its feed sees it at the start. */
+export interface FeedOwner {
+  readonly options: Options
+  readonly env: Env
+  /** Of the log: the id of its directory, its term, the LSN of its last record. */
+  readonly nodeId: string
+  readonly epoch: number
+  readonly lastLsn: number
+  /** By part: pseq of the last event. */
+  readonly pseqs: readonly number[]
+}
+
+/** Throws StockdError if an option cannot be used. What is wrong outside (no broker, no disk) is the status's to say. */
+export type OpenFeed = (owner: FeedOwner) => EventFeed

@@ -37,6 +37,7 @@ export class LogKeeper implements NodeLog {
 
   write(): void {
     this.#log.write()
+    this.#owner.progressed()
   }
 
   refusal(): string | null {
@@ -49,7 +50,9 @@ export class LogKeeper implements NodeLog {
     const { values } = this.#owner.options
     this.#log.options.minFreeBytes = values['aof-min-free']
     this.#log.options.onSyncError = values['aof-on-fsync-error']
+    this.#log.options.syncsUnasked = this.#owner.isDurabilityWanted()
     this.#log.tick(now)
+    this.#owner.progressed()
     if (this.#log.syncs !== this.#syncs) {
       this.#syncs = this.#log.syncs
       this.lastSyncAt = now
@@ -90,6 +93,14 @@ export class LogKeeper implements NodeLog {
   }
 
   // Figures.
+
+  get nodeId(): string {
+    return this.#log.nodeId
+  }
+
+  get epoch(): number {
+    return this.#log.epoch
+  }
 
   get written(): Lsn {
     return this.#log.written as Lsn

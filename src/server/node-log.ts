@@ -10,6 +10,8 @@ export type CompactionStart = 'started' | 'running' | 'no_log' | 'refused'
 export type FsyncPolicy = 'always' | 'everysec' | 'no'
 
 export interface NodeLog extends TurnLog {
+  readonly nodeId: string
+  readonly epoch: number
   readonly written: Lsn
   readonly durable: Lsn
   readonly segment: number
@@ -46,6 +48,12 @@ export interface LogOwner {
   readonly engine: Engine
   /** `acked` got further. */
   acked(): void
+  /** `acked` or `durable` may have got further. Called after each write and in every beat. */
+  progressed(): void
+  /** The oldest LSN that somebody still reads: segments from there on are kept when the log is compacted. */
+  keepFrom(): number
+  /** Somebody waits for records to be durable, whatever the policy says about replies. */
+  readonly isDurabilityWanted: () => boolean
   failed(from: number, to: number, message: string): void
   /** True while a turn is open. */
   readonly isInTurn: () => boolean

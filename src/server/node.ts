@@ -18,13 +18,17 @@ import { CommandTable } from '../engine/command.ts'
 import type { CommandSpec } from '../engine/command.ts'
 import { STOCK_EVENTS } from '../engine/commands/key-access.ts'
 import { Engine } from '../engine/engine.ts'
+import { PARTS } from '../engine/outbox.ts'
 import { Journal, NoJournal } from '../engine/journal.ts'
 import { RequestParser } from '../resp/parser.ts'
 import { Reply } from '../resp/reply.ts'
 import { Request } from '../resp/request.ts'
+import { Auditor } from './audit/auditor.ts'
+import type { KeepEvidence } from './audit/auditor.ts'
+import { Backlog } from './backlog.ts'
 import { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
-import type { EventFeed } from './event-feed.ts'
+import type { EventFeed, OpenFeed } from './event-feed.ts'
 import { isOpenToOthers, Listener } from './listener.ts'
 import { NoLog } from './no-log.ts'
 import type { CompactionStart, NodeLog, OpenLog } from './node-log.ts'
@@ -61,8 +65,12 @@ export interface NodeParts {
   readonly specs: (node: Node) => readonly CommandSpec[]
   /** Opens the log of `dir`; null: `appendonly no`. */
   readonly openLog: OpenLog | null
+  /** Opens the way out for the events of that log; left out: they stay in it, and there is no stock:events. */
+  readonly openFeed?: OpenFeed | undefined
   /** How sockets are read; tests ask for 'events'. */
   readonly readMode?: ReadMode
+  /** Keeps what a failed audit leaves for people; without it, it is only said. */
+  readonly keepEvidence?: KeepEvidence
 }
 
 /** Time goes on by itself twenty times a second: a hold expires at most 50 ms after its deadline, though nobody asks. */
@@ -101,6 +109,7 @@ export class Node {
   readonly commands: CommandTable
   readonly stats = new Stats()
   readonly turn: Turn
+  readonly auditor: Auditor
   /** By id, oldest first. */
   readonly sessions = new Map<number, Session>()
   /** 40 hex digits, new at every start. */
@@ -124,6 +133,8 @@ export class Node {
   readonly #request = new Request()
   readonly #listener = new Listener((socket) => this.#accept(socket))
   readonly #openLog: OpenLog | null
+  readonly #openFeed: OpenFeed | undefined
+  readonly #backlog: Backlog
   readonly #readMode: ReadMode
   #nextId = 1
   #beats = 0
@@ -132,10 +143,11 @@ export class Node {
   readonly #progress = new WeakMap<Session, { since: number; at: number; bytes: number }>()
   readonly #closingSince = new WeakMap<Session, number>()
 
-  constructor({ options, env, specs, openLog, readMode = 'shared' }: NodeParts) {
+  constructor({ options, env, specs, openLog, openFeed, readMode = 'shared', keepEvidence }: NodeParts) {
     this.options = options
     this.env = env
     this.#openLog = openLog
+    this.#openFeed = openFeed
     this.#readMode = readMode
     const { values } = options
     this.engine = new Engine(
@@ -151,6 +163,7 @@ export class Node {
       },
       values.appendonly && openLog !== null ? new Journal() : new NoJournal(),
     )
+    this.#backlog = new Backlog({ engine: this.engine, env })
     this.runId = Array.from({ length: 5 }, () => env.random32().toString(16).padStart(8, '0')).join('')
     this.startedAt = env.clock.now()
     this.commands = new CommandTable(specs(this))
@@ -158,6 +171,7 @@ export class Node {
     const call = new Call(this.engine, this.#request, new Reply(), nobody)
     this.#dispatcher = new Dispatcher({ call, table: this.commands, stats: this.stats, clock: env.clock })
     this.turn = new Turn({ engine: this.engine, log: new NoLog(), call, dispatcher: this.#dispatcher, stats: this.stats, env })
+    this.auditor = new Auditor(this, keepEvidence ?? null)
     this.#follow()
   }
 
@@ -218,6 +232,7 @@ export class Node {
     } catch (error) {
       this.phase = 'stopped'
       this.#stopBeat?.()
+      await this.feed?.close(0)
       await this.log?.close(false)
       throw error
     }
@@ -230,6 +245,7 @@ export class Node {
       await this.#openAndReplay()
     } catch (error) {
       this.phase = 'stopped'
+      await this.feed?.close(0)
       await this.log?.close(false)
       throw error
     }
@@ -249,6 +265,7 @@ export class Node {
       await this.#until(() => this.turn.isQuiet, deadline)
       if (this.turn.parked.size > 0) await this.#answerParked(request.nosave, deadline)
     }
+    await this.#closeFeed(request, deadline)
     await this.log?.close(!request.nosave)
     for (const session of this.sessions.values()) this.turn.close(session)
     if (!request.now) await this.#until(() => this.#hasDelivered(), deadline)
@@ -276,7 +293,14 @@ export class Node {
       options: this.options,
       env: this.env,
       engine: this.engine,
-      acked: () => this.turn.acked(),
+      acked: () => {
+        this.turn.acked()
+        this.#progressed()
+      },
+      progressed: () => this.#progressed(),
+      // Until the feed has said from where on it reads, everything stays.
+      keepFrom: () => this.feed?.status.keepFrom ?? Infinity,
+      isDurabilityWanted: () => this.feed !== null && this.feed.status.sink !== 'none',
       failed: (from, to, message) => this.turn.failed(lsn(from), lsn(to), message),
       isInTurn: () => this.turn.isOpen,
       between: (run) => this.turn.between(run),
@@ -285,11 +309,39 @@ export class Node {
     this.log = log
     this.turn.log = log
     this.turn.isStrict = values.appendfsync === 'always'
+    this.#openEvents(log)
     // Open holds get their grace, and the log the record of it, before anybody can ask.
     const now = this.clock.now()
     this.turn.begin()
     this.engine.recovered(now)
     this.turn.end()
+  }
+
+  #openEvents(log: NodeLog): void {
+    if (this.#openFeed === undefined) return
+    const { options, env, engine } = this
+    const pseqs = Array.from({ length: PARTS }, (_, part) => engine.outbox.last(part))
+    this.feed = this.#openFeed({ options, env, nodeId: log.nodeId, epoch: log.epoch, lastLsn: log.last, pseqs })
+    this.#backlog.follow(this.feed.status, log.last, true)
+    this.#progressed()
+  }
+
+  #progressed(): void {
+    const { feed, log } = this
+    if (feed !== null && log !== null) feed.progress(log.acked, log.durable)
+  }
+
+  /** While the directory is still this node's: what is durable goes out, as far as the time allows. */
+  async #closeFeed({ nosave, now }: ShutdownRequest, deadline: number): Promise<void> {
+    const { feed, log } = this
+    if (feed === null || log === null) return
+    const isDraining = !nosave && !now && feed.status.sink !== 'none' && log.refusal() === null
+    if (isDraining) {
+      log.setPolicy('always')
+      await this.#until(() => log.durable >= log.last || log.refusal() !== null, deadline)
+      this.#progressed()
+    }
+    await feed.close(isDraining ? Math.max(0, deadline - this.clock.now()) : 0)
   }
 
   /** Every reply has reached the kernel, or its session is gone. */
@@ -431,8 +483,10 @@ export class Node {
     const now = this.clock.now()
     this.#beats++
     this.log?.tick(now)
+    if (this.feed !== null && this.log !== null) this.#backlog.follow(this.feed.status, this.lastLsn, this.log.refusal() === null)
     if (this.paused !== null && this.paused.until <= now) this.unpause()
     this.turn.beat()
+    this.auditor.beat(now)
     if (this.#beats % BEATS_PER_SAMPLE === 0) this.#sampleMemory()
     if (this.#beats % BEATS_PER_ROUND === 0) {
       this.#sampleRates(now)

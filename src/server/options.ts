@@ -16,6 +16,7 @@ import {
   memory,
   oneOf,
   orAuto,
+  orNo,
   outputLimits,
   percentiles,
   Refused,
@@ -26,6 +27,8 @@ import {
 import type { Kind } from './options/kinds.ts'
 
 const onlyEmpty = (value: string): string | null => (value === '' ? null : 'stockd writes a log, not RDB snapshots: only "" is accepted')
+
+const notEmpty = (value: string): string | null => (value === '' ? 'argument must not be empty' : null)
 
 interface OptionText {
   /** What it is for: one line of help. */
@@ -49,6 +52,10 @@ function option<T>(kind: Kind<T>, initial: T, { about, mutable = false, secret =
 }
 
 const MIB = 1024 ** 2
+/** Bytes by the size of the disk. */
+export const AUTO_BYTES = -1
+/** The value of `http no`. */
+export const NO_HTTP = -1
 
 /** The table. Its order is the order of help and of the README. */
 const TABLE = {
@@ -81,11 +88,7 @@ const TABLE = {
   }),
   'hz': option(integer(1, 500), 10, { mutable: true, about: 'background rounds per second (samples, idle connections)' }),
   // The log
-  'dir': option(
-    text((value) => (value === '' ? 'argument must not be empty' : null)),
-    'aof',
-    { about: 'directory of the log; one node per directory' },
-  ),
+  'dir': option(text(notEmpty), 'aof', { about: 'directory of the log; one node per directory' }),
   'appendonly': option(yesNo, true, { about: 'keep a log; without it everything is gone when the node stops' }),
   'appendfsync': option(oneOf('everysec', 'always', 'no'), 'everysec', { mutable: true, about: 'when the log is forced to the disk' }),
   'aof-segment-size': option(memory(4096, 1024 * MIB), 64 * MIB, { about: 'bytes after which the log starts another segment' }),
@@ -94,6 +97,12 @@ const TABLE = {
     about: 'free disk space below which writes are refused; auto: 256 MiB or four segments, but at most a tenth of the disk',
   }),
   'aof-ballast': option(memory(0), 64 * MIB, { about: 'size of the file that an operator deletes to get room on a full disk; 0: none' }),
+  'event-history': option(duration(), 24 * 3600_000, {
+    about: 'how far back stock:events reaches, at least: so old a copy of the orders database can be filled up again',
+  }),
+  'event-history-bytes': option(orAuto(memory(0), AUTO_BYTES), AUTO_BYTES, {
+    about: 'size of the log above which history is forgotten earlier; auto: a tenth of the disk',
+  }),
   'aof-on-fsync-error': option(oneOf('readonly', 'rewrite', 'exit'), 'readonly', {
     mutable: true,
     about: 'what happens when the disk fails an fsync',
@@ -115,7 +124,36 @@ const TABLE = {
   'restart-grace': option(duration(), 30_000, { mutable: true, about: 'what every open hold has left, at least, after a restart' }),
   'allow-stock-flush': option(yesNo, false, { about: 'lets FLUSHDB, FLUSHALL and SWAPDB forget stock and orders' }),
   'node-number': option(integer(0, 255), 0, { about: 'number of this node among up to 256 that make order ids' }),
+  // Where orders go
+  'amqp': option(text(), '', {
+    secret: true,
+    about: 'amqp:// or amqps:// address of RabbitMQ, or several with commas: events go there; empty: into orders-db',
+  }),
+  'amqp-prefix': option(text(notEmpty), 'stock', { about: 'what the names of queues and exchanges begin with' }),
+  'amqp-exchange': option(text(), '', { about: 'topic exchange that events go to; empty: <amqp-prefix>.events' }),
+  'amqp-queue-bytes': option(memory(MIB), 2048 * MIB, { about: 'bytes that the queue of a part takes; more waits in the log' }),
+  'amqp-ca': option(text(), '', { about: 'file with the certificates that the broker may have signed its own with' }),
+  'amqp-cert': option(text(), '', { about: 'file with the certificate that the node shows the broker' }),
+  'amqp-key': option(text(), '', { about: 'file with the key of amqp-cert' }),
+  'orders-db': option(text(notEmpty), 'auto', {
+    about:
+      'SQLite file that orders are stored in when there is no amqp; auto: orders.db in dir; no: nowhere. Under appendfsync no either of them ' +
+      'has the log fsynced each second, which no reply waits for: what is not on the disk is not told to others',
+  }),
+  'outbox-backlog': option(orAuto(memory(MIB), AUTO_BYTES), AUTO_BYTES, {
+    about: 'bytes of the log that may wait to be stored before new orders are refused with BACKLOG; auto: half of the disk',
+  }),
   // Watching
+  'http': option(orNo(integer(0, 65535), NO_HTTP), NO_HTTP, { about: 'port of /metrics, /healthz and /readyz; 0 takes a free one' }),
+  'http-bind': option(text(), '127.0.0.1', { about: 'address of that port: whoever reaches it can read the figures' }),
+  'audit-rate': option(integer(0, 100), 1, {
+    mutable: true,
+    about: 'percent of the orders that are recounted each second, in slices of at most 2 ms; 0: none',
+  }),
+  'audit-mark-interval': option(integer(0, 86400), 10, {
+    mutable: true,
+    about: 'seconds between audit marks, by which the databases check their figures; 0: none',
+  }),
   'loglevel': option(oneOf('debug', 'verbose', 'notice', 'warning'), 'notice', {
     mutable: true,
     about: 'what the log of the process tells',

@@ -62,6 +62,7 @@ export async function openLogOn(realDisk: Disk, owner: LogOwner, pace: SyncPace 
       sealDigest: () => engine.sealDigest(),
       onNote: (level, message) => env.say(level === 'info' ? 'notice' : 'warning', message),
       onFatal: (error) => owner.fatal(error),
+      keepFrom: () => owner.keepFrom(),
       ...(pace !== null && { gather: (commit: () => void) => pace.gather(log!, commit) }),
     },
   })
