@@ -6,6 +6,7 @@ import { millis } from '../../src/base/brand.ts'
 import { Call, type Client } from '../../src/engine/call.ts'
 import { Engine, type EngineOptions } from '../../src/engine/engine.ts'
 import { Journal } from '../../src/engine/journal.ts'
+import { PARTS } from '../../src/engine/outbox.ts'
 import { Reply } from '../../src/resp/reply.ts'
 import { Request } from '../../src/resp/request.ts'
 import type { Subject } from './duel.ts'
@@ -25,6 +26,8 @@ export class EngineStage implements Subject {
   readonly #log: Fact[] = []
   #engine: Engine
   #call: Call
+  /** Hears each record as it is written. */
+  onFact: (fact: Fact) => void = () => {}
   /** Records of the log that `events` has told. */
   #told = 0
   /** The last event's number of each part. */
@@ -91,6 +94,10 @@ export class EngineStage implements Subject {
     const found: string[] = []
     for (const fact of this.#log.slice(this.#told)) {
       const [name, subject] = fact
+      if (name === 'AUDIT.MARK') {
+        for (let part = 0; part < PARTS; part++) this.#number(part, Number(fact[3 + part]))
+        continue
+      }
       const [kind] = name.split('.')
       if ((kind !== 'ORDER' && kind !== 'STOCK') || SILENT.has(name)) continue
       const at = fact[kind === 'ORDER' ? 2 : 3]
@@ -105,13 +112,21 @@ export class EngineStage implements Subject {
       found.push(`${name.toLowerCase()} ${quoted(subject)} v${version} at ${at}`)
       const owner = kind === 'ORDER' ? buyerOf(subject) || subject : subject
       const part = (crc32(bytes(owner)) & 1023) >> 6
-      const number = Number(fact[4])
-      if (number !== (this.#numbers.get(part) ?? 0) + 1)
-        throw new Error(`event ${number} of part ${part} follows ${this.#numbers.get(part)}`)
-      this.#numbers.set(part, number)
+      this.#number(part, Number(fact[4]))
     }
     this.#told = this.#log.length
     return found
+  }
+
+  #number(part: number, number: number): void {
+    if (number !== (this.#numbers.get(part) ?? 0) + 1) throw new Error(`event ${number} of part ${part} follows ${this.#numbers.get(part)}`)
+    this.#numbers.set(part, number)
+  }
+
+  /** An audit mark of so many SKUs, at most. */
+  mark(limit: number): void {
+    this.#engine.auditMark(limit)
+    this.#drain()
   }
 
   breach(): string {
@@ -157,8 +172,10 @@ export class EngineStage implements Subject {
   #drain(): void {
     const { journal } = this.#engine
     if (journal.length === 0) return
-    this.#log.push(...facts(journal))
+    const written = facts(journal)
     journal.drained()
+    this.#log.push(...written)
+    for (const fact of written) this.onFact(fact)
   }
 }
 
