@@ -19,6 +19,7 @@ import { RetentionList } from './retention.ts'
 import type { SkuNames } from './sku-names.ts'
 import { Sku, type SkuOrigin, type SkuTerms } from './sku.ts'
 import { SkuHeap } from './sku-heap.ts'
+import { SkuSums } from './sku-sums.ts'
 import { OrderState } from './state.ts'
 
 /** Holds that end in the same millisecond after a restart: spreads a million of them over ten seconds. */
@@ -49,6 +50,8 @@ export class LedgerState {
   sequence = 0
   skuCount = 0
   openOrders = 0
+  /** What was done with SKUs that were dropped. */
+  readonly gone = new SkuSums()
   #dirty: Sku[] = []
   /** SKUs whose numbers no audit mark has told yet, in the order in which they changed; dropped ones with the last numbers they had. */
   readonly unmarked = new Set<Sku>()
@@ -160,6 +163,7 @@ export class LedgerState {
   dropSku(sku: Sku): void {
     this.names.remove(sku.name, 0, sku.name.length)
     sku.isDropped = true
+    this.gone.addMoves(sku)
     sku.adjustments = null
     this.skuCount--
     this.#touch(sku)
@@ -479,7 +483,11 @@ export class LedgerState {
 
   /** Forgets everything but what must never come again: generations, sequence numbers, ids. */
   clear(): void {
-    for (const sku of this.skus) if (sku !== null && !sku.isDropped) this.names.remove(sku.name, 0, sku.name.length)
+    for (const sku of this.skus) {
+      if (sku === null || sku.isDropped) continue
+      this.names.remove(sku.name, 0, sku.name.length)
+      this.gone.addMoves(sku)
+    }
     this.skus.length = 0
     this.#freeNumbers.length = 0
     this.rows.clear()

@@ -13,6 +13,7 @@ import { OrderExtra, OperationKind, sameBytes, type Operation } from './order-ex
 import { ITEMS_MAX, ORDER_ID_BYTES_MAX, OrderRequest, type Slice } from './order-request.ts'
 import { AMENDED_VERSION_MAX, PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from './order-rows.ts'
 import { NO_KEY, type SkuNames } from './sku-names.ts'
+import { SkuSums } from './sku-sums.ts'
 import { sameTerms, type Sku, type SkuOrigin, type SkuTerms } from './sku.ts'
 import { CAPPED, CLAMPED, LATE, NOTHING, ORPHANED, OrderState, Outcome, PARTIAL, REPLAY, Status, TOMBSTONE } from './state.ts'
 
@@ -65,13 +66,25 @@ export class Ledger {
     this.state.clear()
   }
 
-  /** Bytes of memory in use by orders and buyers. SKUs are few, and on the heap. */
+  /** Over all SKUs: O(SKUs). */
+  sums(): SkuSums {
+    const { skus, gone } = this.state
+    const sums = Object.assign(new SkuSums(), gone)
+    for (const sku of skus) {
+      if (sku === null || sku.isDropped) continue
+      sums.addUnits(sku)
+      sums.addMoves(sku)
+    }
+    return sums
+  }
+
   /** What of `usedBytes` lies in arenas, where JavaScript's own count of memory does not see it. */
   get arenaBytes(): number {
     const { rows, buyers } = this.state
     return rows.arena.usedBytes + buyers.arena.usedBytes
   }
 
+  /** Bytes of memory in use by orders and buyers. SKUs are few, and on the heap. */
   get usedBytes(): number {
     const { rows, buyers } = this.state
     return rows.arena.usedBytes + rows.table.indexBytes + buyers.arena.usedBytes + buyers.table.indexBytes

@@ -30,20 +30,20 @@ export class OutboxWatch {
   alarm: string | null = null
   /** How often something began to be wrong. */
   alarms = 0
-  readonly #parts: number
+  readonly parts: number
   readonly #made: (part: number) => number
   readonly #notes: Note[][]
   #contradictedSince = 0
 
   constructor(parts: number, made: (part: number) => number) {
-    this.#parts = parts
+    this.parts = parts
     this.#made = made
     this.#notes = Array.from({ length: parts }, () => [])
   }
 
   /** Once a second. @returns true if an alarm begins. */
   look(now: number, status: FeedStatus): boolean {
-    for (let part = 0; part < this.#parts; part++) this.#note(part, now, status)
+    for (let part = 0; part < this.parts; part++) this.#note(part, now, status)
     const wrong = this.#judge(now, status)
     const begins = wrong !== null && this.alarm === null
     if (begins) this.alarms++
@@ -54,14 +54,14 @@ export class OutboxWatch {
   /** Events that this step has not seen. */
   events(status: FeedStatus, step: Step): number {
     let events = 0
-    for (let part = 0; part < this.#parts; part++) events += Math.max(0, this.#made(part) - (status[step][part] ?? 0))
+    for (let part = 0; part < this.parts; part++) events += Math.max(0, this.#made(part) - (status[step][part] ?? 0))
     return events
   }
 
   /** Age of the oldest of these, ms, to a second; 0 if there are none. */
   ageMs(now: number, status: FeedStatus, step: Step): number {
     let oldest = now
-    for (let part = 0; part < this.#parts; part++) {
+    for (let part = 0; part < this.parts; part++) {
       const reached = status[step][part] ?? 0
       const behind = this.#notes[part].find((note) => note.last > reached)
       if (behind !== undefined && behind.at < oldest) oldest = behind.at
@@ -84,7 +84,7 @@ export class OutboxWatch {
 
   #judge(now: number, { published, acked, stored }: FeedStatus): string | null {
     let contradiction: string | null = null
-    for (let part = 0; part < this.#parts; part++) {
+    for (let part = 0; part < this.parts; part++) {
       const made = this.#made(part)
       const [p, a, s] = [published[part] ?? 0, acked[part] ?? 0, stored[part] ?? 0]
       const most = Math.max(p, a, s)

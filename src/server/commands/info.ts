@@ -296,23 +296,7 @@ function cpu(): Fields {
 
 function stock(node: Node): Fields {
   const { ledger, outbox } = node.engine
-  // Sums over all SKUs: those are few.
-  const sums = { available: 0, reserved: 0, sold: 0, confirmed: 0, released: 0, expired: 0, returned: 0 }
-  const refused = { soldout: 0, held: 0, limit: 0, closed: 0 }
-  for (const sku of ledger.state.skus) {
-    if (sku === null) continue
-    sums.available += sku.available
-    sums.reserved += sku.reserved
-    sums.sold += sku.sold
-    sums.confirmed += sku.confirmedUnits
-    sums.released += sku.releasedUnits
-    sums.expired += sku.expiredUnits
-    sums.returned += sku.returnedUnits
-    refused.soldout += sku.refusedSoldout
-    refused.held += sku.refusedHeld
-    refused.limit += sku.refusedLimit
-    refused.closed += sku.refusedClosed
-  }
+  const sums = ledger.sums()
   let events = 0
   for (let part = 0; part < PARTS; part++) events += outbox.last(part)
   return [
@@ -325,10 +309,10 @@ function stock(node: Node): Fields {
     ['stock_released_units', sums.released],
     ['stock_expired_units', sums.expired],
     ['stock_returned_units', sums.returned],
-    ['stock_refused_soldout', refused.soldout],
-    ['stock_refused_held', refused.held],
-    ['stock_refused_limit', refused.limit],
-    ['stock_refused_closed', refused.closed],
+    ['stock_refused_soldout', sums.refusedSoldout],
+    ['stock_refused_held', sums.refusedHeld],
+    ['stock_refused_limit', sums.refusedLimit],
+    ['stock_refused_closed', sums.refusedClosed],
     ['stock_events', events],
     ...audit(node),
   ]
