@@ -59,7 +59,8 @@ export function planBatch(before: number | null, batch: EventBatch): BatchPlan {
     } else {
       seen.push(event)
       // Twice in one batch: the first is not in the database yet.
-      if (previous?.pseq === event.pseq && previous.body !== null && event.body !== null) conflict ??= differs(batch, previous.body, event)
+      if (previous?.pseq === event.pseq && previous.body !== null && event.body !== null)
+        conflict ??= conflictOf(batch, keyOf(previous.body), event)
     }
   }
   return { before, cursor: cursor ?? 0, first, seen, early, conflict, ...rows.finish() }
@@ -79,6 +80,10 @@ export interface StoredEventKey {
   readonly version: number
 }
 
+export function keyOf(body: EventBody): StoredEventKey {
+  return { id: body.id, order: body.order === null ? null : nameOf(body.order, body.encoding), version: body.version }
+}
+
 /**
  * An event that was seen and the one that is stored under its number. Text that differs is not a conflict: a newer node may tell the same
  * event in other words.
@@ -86,22 +91,16 @@ export interface StoredEventKey {
  * @returns in words: two histories bear the same name; null: they are the same
  */
 export function conflictOf(at: { stream: string; part: number }, stored: StoredEventKey, event: IncomingEvent): string | null {
-  const { body } = event
-  if (body === null) return null
-  const order = body.order === null ? null : nameOf(body.order, body.encoding)
-  if (stored.id === body.id && stored.order === order && stored.version === body.version) return null
-  const told = (id: string, name: string | null, version: number): string =>
-    name === null ? id : `${id} (order ${name}, version ${version})`
+  if (event.body === null) return null
+  const comes = keyOf(event.body)
+  if (stored.id === comes.id && stored.order === comes.order && stored.version === comes.version) return null
   return (
-    `event ${event.pseq} of ${at.stream}, part ${at.part}, is stored as ${told(stored.id, stored.order, stored.version)} ` +
-    `and now comes as ${told(body.id, order, body.version)}: two histories bear the same name`
+    `event ${event.pseq} of ${at.stream}, part ${at.part}, is stored as ${inWords(stored)} and now comes as ${inWords(comes)}: ` +
+    'two histories bear the same name'
   )
 }
 
-function differs(at: EventBatch, stored: EventBody, event: IncomingEvent): string | null {
-  const order = stored.order === null ? null : nameOf(stored.order, stored.encoding)
-  return conflictOf(at, { id: stored.id, order, version: stored.version }, event)
-}
+const inWords = ({ id, order, version }: StoredEventKey): string => (order === null ? id : `${id} (order ${order}, version ${version})`)
 
 class BalanceSum implements Balances {
   total = 0

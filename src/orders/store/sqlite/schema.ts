@@ -1,5 +1,8 @@
 // The tables of the embedded store, by version (`PRAGMA user_version`). The same tables as in MySQL, unsharded: people read them with sqlite3.
 //
+// An order has a number here, in the order in which orders first came; items, events and seller rows name it. Ids are random text: rows
+// kept by id would be spread over the whole file, and each commit would write a page for each. Only the two indexes that must be are.
+//
 // Names are TEXT if they are UTF-8 and BLOB if not (ANY keeps both as they are); instants are unix ms, money minor units. STRICT: a value
 // of the wrong type is refused, not bent.
 
@@ -7,7 +10,8 @@
 export const APPLICATION_ID = 0x73_74_6f_63
 
 const ORDER_COLUMNS = `
-  id ANY NOT NULL PRIMARY KEY,
+  number INTEGER PRIMARY KEY,
+  id ANY NOT NULL UNIQUE,
   shard INTEGER NOT NULL,
   buyer ANY,
   state TEXT NOT NULL,
@@ -20,7 +24,7 @@ const ORDER_COLUMNS = `
   reason TEXT`
 
 const ITEM_COLUMNS = `
-  order_id ANY NOT NULL,
+  order_number INTEGER NOT NULL,
   sku ANY NOT NULL,
   quantity INTEGER NOT NULL,
   reserved INTEGER NOT NULL,
@@ -29,52 +33,43 @@ const ITEM_COLUMNS = `
   returned INTEGER NOT NULL,
   price INTEGER,
   seller ANY,
-  PRIMARY KEY (order_id, sku)`
+  PRIMARY KEY (order_number, sku)`
 
 const SELLER_COLUMNS = `
   seller ANY NOT NULL,
-  order_id ANY NOT NULL,
   created_at INTEGER NOT NULL,
-  PRIMARY KEY (seller, order_id)`
+  order_number INTEGER NOT NULL,
+  PRIMARY KEY (seller, created_at, order_number)`
 
 const EVENT_COLUMNS = `
   stream TEXT NOT NULL,
   part INTEGER NOT NULL,
   pseq INTEGER NOT NULL,
-  event_id TEXT NOT NULL,
+  order_number INTEGER,
   type TEXT NOT NULL,
   time INTEGER NOT NULL,
-  order_id ANY,
-  version INTEGER NOT NULL,
-  payload BLOB NOT NULL,
+  payload TEXT NOT NULL,
   PRIMARY KEY (stream, part, pseq)`
 
 const BALANCES = ['total', 'available', 'reserved', 'sold']
 const integers = (prefix: string): string => BALANCES.map((name) => `${prefix}${name} INTEGER NOT NULL`).join(', ')
+
+/** The tables of live orders, and the same for history. */
+const ordersOf = (suffix: '' | '_history'): string => `
+CREATE TABLE orders${suffix} (${ORDER_COLUMNS}) STRICT;
+CREATE INDEX orders${suffix}_buyer ON orders${suffix} (buyer, created_at) WHERE buyer IS NOT NULL;
+CREATE TABLE order_items${suffix} (${ITEM_COLUMNS}) STRICT, WITHOUT ROWID;
+CREATE TABLE seller_orders${suffix} (${SELLER_COLUMNS}) STRICT, WITHOUT ROWID;
+CREATE TABLE order_events${suffix} (${EVENT_COLUMNS}) STRICT;
+CREATE INDEX order_events${suffix}_order ON order_events${suffix} (order_number) WHERE order_number IS NOT NULL;`
 
 /** One text for each version: executed in one transaction, with what comes behind it. Never changed once released; a change is a new one. */
 export const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
   {
     name: '1_orders',
     sql: `
-CREATE TABLE orders (${ORDER_COLUMNS}) STRICT, WITHOUT ROWID;
-CREATE INDEX orders_buyer ON orders (buyer, created_at, id) WHERE buyer IS NOT NULL;
-CREATE INDEX orders_created ON orders (created_at, id);
-CREATE TABLE order_items (${ITEM_COLUMNS}) STRICT, WITHOUT ROWID;
-CREATE TABLE seller_orders (${SELLER_COLUMNS}) STRICT, WITHOUT ROWID;
-CREATE INDEX seller_orders_created ON seller_orders (seller, created_at, order_id);
-CREATE TABLE order_events (${EVENT_COLUMNS}) STRICT;
-CREATE INDEX order_events_order ON order_events (order_id) WHERE order_id IS NOT NULL;
-
-CREATE TABLE orders_history (${ORDER_COLUMNS}) STRICT, WITHOUT ROWID;
-CREATE INDEX orders_history_buyer ON orders_history (buyer, created_at, id) WHERE buyer IS NOT NULL;
-CREATE INDEX orders_history_created ON orders_history (created_at, id);
-CREATE TABLE order_items_history (${ITEM_COLUMNS}) STRICT, WITHOUT ROWID;
-CREATE TABLE seller_orders_history (${SELLER_COLUMNS}) STRICT, WITHOUT ROWID;
-CREATE INDEX seller_orders_history_created ON seller_orders_history (seller, created_at, order_id);
-CREATE TABLE order_events_history (${EVENT_COLUMNS}) STRICT;
-CREATE INDEX order_events_history_order ON order_events_history (order_id) WHERE order_id IS NOT NULL;
-
+${ordersOf('')}
+${ordersOf('_history')}
 CREATE TABLE outbox_cursor (
   stream TEXT NOT NULL, part INTEGER NOT NULL, pseq INTEGER NOT NULL, first INTEGER NOT NULL, updated_at INTEGER NOT NULL,
   PRIMARY KEY (stream, part)

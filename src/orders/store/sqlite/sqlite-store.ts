@@ -4,7 +4,7 @@
 // What stays true: a batch is one transaction with its cursor. A tool may read, and even write, beside the node: it waits, or is told to.
 
 import { statSync } from 'node:fs'
-import { conflictOf, planApart, planBatch } from '../batch-plan.ts'
+import { conflictOf, keyOf, planApart, planBatch } from '../batch-plan.ts'
 import { StoreError } from '../store-error.ts'
 import type {
   AuditMarkResult,
@@ -77,6 +77,14 @@ export class SqliteStore implements Store {
     return this.#db.transaction('write', () => this.#apply(batch))
   }
 
+  /**
+   * Batches of several parts in one transaction: a commit waits for the disk, and 16 of them 16 times as long. All or nothing: when this
+   * rejects as poison, `apply` finds out for each batch whether it is the one. A conflict in one batch holds up no other.
+   */
+  async applyAll(batches: readonly EventBatch[]): Promise<readonly BatchOutcome[]> {
+    return this.#db.transaction('write', () => batches.map((batch) => this.#apply(batch)))
+  }
+
   #apply(batch: EventBatch): BatchOutcome {
     const { stream, part } = batch
     const before = this.#cursor(batch)
@@ -88,8 +96,7 @@ export class SqliteStore implements Store {
     if (stored === 0) return { cursor, stored, seen: seen.length, early, conflict: null, marks: [] }
 
     const now = this.#now()
-    this.#orders.insertEvents(batch, plan.events)
-    this.#orders.apply(plan.orders)
+    this.#orders.apply(batch, plan.events, plan.orders)
     for (const mark of plan.marks) this.#ledger.note(batch, mark)
     this.#ledger.add(batch, plan.ledger)
     for (const { pseq, code, reason, payload } of plan.dead) {
@@ -118,8 +125,7 @@ export class SqliteStore implements Store {
     for (const event of seen) {
       const stored = this.#storedEvent(at, event.pseq)
       if (stored === undefined) continue
-      const key = { id: name(stored, 'event_id'), order: nameOrNull(stored, 'order_id'), version: number(stored, 'version') }
-      const conflict = conflictOf(at, key, event)
+      const conflict = conflictOf(at, keyOf(readStoredEvent(Buffer.from(name(stored, 'payload')))), event)
       if (conflict !== null) return conflict
     }
     return null
@@ -128,8 +134,8 @@ export class SqliteStore implements Store {
   #storedEvent({ stream, part }: StreamPart, pseq: number): Row | undefined {
     const key = [stream, part, pseq] as const
     return (
-      this.#db.get(`SELECT event_id, order_id, version, payload, '' AS suffix FROM order_events WHERE ${EVENT_KEY}`, ...key) ??
-      this.#db.get(`SELECT event_id, order_id, version, payload, '_history' AS suffix FROM order_events_history WHERE ${EVENT_KEY}`, ...key)
+      this.#db.get(`SELECT order_number, payload, '' AS suffix FROM order_events WHERE ${EVENT_KEY}`, ...key) ??
+      this.#db.get(`SELECT order_number, payload, '_history' AS suffix FROM order_events_history WHERE ${EVENT_KEY}`, ...key)
     )
   }
 
@@ -293,33 +299,43 @@ export class SqliteStore implements Store {
     })
   }
 
-  /** Writes events out of turn: those that are not stored are added, those that are are compared, and their orders rebuilt. @returns how many changed something */
+  /**
+   * Writes events out of turn: those that are not stored are added, the others are made right where they differ, and the orders of all of
+   * them are rebuilt.
+   *
+   * @returns how many events were missing, and how many other orders were not what their events say
+   */
   #writeApart(at: StreamPart, events: readonly IncomingEvent[]): number {
-    const missing = events.filter(({ pseq, payload }) => {
+    const before = new Map<string, string>()
+    const missing: IncomingEvent[] = []
+    for (const event of events) {
+      const { pseq, payload, body } = event
       const stored = this.#storedEvent(at, pseq)
-      if (stored === undefined) return true
-      if (!bytes(stored, 'payload').equals(payload)) {
-        this.#db.change(
-          `UPDATE order_events${name(stored, 'suffix')} SET payload = ? WHERE ${EVENT_KEY}`,
-          ...[payload, at.stream, at.part, pseq],
-        )
+      if (stored === undefined) {
+        missing.push(event)
+        continue
       }
-      return false
-    })
+      const order = body === null ? null : keyOf(body).order
+      let belongsTo: number | null = null
+      if (order !== null) {
+        belongsTo = this.#orders.numberOf(order) ?? number(stored, 'order_number')
+        if (!before.has(order)) before.set(order, JSON.stringify(this.#orders.rowsOf(belongsTo)))
+      }
+      this.#db.change(
+        `UPDATE order_events${name(stored, 'suffix')} SET payload = ?, order_number = ? WHERE ${EVENT_KEY}`,
+        ...[payload.toString('utf8'), belongsTo, at.stream, at.part, pseq],
+      )
+      if (order !== null && belongsTo !== null) this.#orders.rebuild(order, belongsTo)
+    }
     const added = planApart(at.part, missing)
     if (added.dead.length > 0) throw new StoreError('poison', added.dead[0].code, added.dead[0].reason)
-    const { orders } = planApart(at.part, events)
-    const before = new Map(orders.map(({ id }) => [id, JSON.stringify(this.#orders.rowsOf(id))]))
-    this.#orders.insertEvents(at, added.events)
+    const news = added.orders.map((change) => ({ ...change, isDisordered: true }))
+    this.#orders.apply(at, added.events, news)
     this.#ledger.add(at, added.ledger)
-    let rebuilt = 0
-    const news = new Set(added.orders.map(({ id }) => id))
-    for (const { id } of orders) {
-      this.#orders.rebuild(id)
-      if (!news.has(id) && JSON.stringify(this.#orders.rowsOf(id)) !== before.get(id)) rebuilt++
-    }
     if (missing.length > 0) this.#ledger.startAuditAnew(at.stream)
-    return missing.length + rebuilt
+    for (const { id } of news) before.delete(id)
+    const mended = [...before].filter(([id, rows]) => JSON.stringify(this.#orders.rowsOf(this.#orders.numberOf(id) ?? 0)) !== rows)
+    return missing.length + mended.length
   }
 
   async archive(before: number, limit: number): Promise<number> {

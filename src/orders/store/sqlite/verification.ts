@@ -14,7 +14,7 @@ import type { OrderQueries } from './order-queries.ts'
 const FINDINGS_MAX = 100
 const ORDERS_AT_ONCE = 500
 
-const EVENTS = `(SELECT stream, part, pseq, order_id FROM order_events UNION ALL SELECT stream, part, pseq, order_id FROM order_events_history)`
+const EVENTS = `(SELECT stream, part, pseq, order_number FROM order_events UNION ALL SELECT stream, part, pseq, order_number FROM order_events_history)`
 
 export class Verification {
   readonly #db: SqliteConnection
@@ -69,11 +69,14 @@ export class Verification {
       if (above > 0) this.#says(`${where}: ${above} events are above the cursor ${number(row, 'pseq')}`)
     }
     const strays = this.#db.all(
-      `SELECT DISTINCT e.order_id FROM ${EVENTS} e WHERE e.order_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM orders WHERE id = e.order_id)
-         AND NOT EXISTS (SELECT 1 FROM orders_history WHERE id = e.order_id) LIMIT ?`,
+      `SELECT order_number, min(stream) AS stream, min(part) AS part, min(pseq) AS pseq FROM ${EVENTS} e
+       WHERE order_number IS NOT NULL AND NOT EXISTS (SELECT 1 FROM orders WHERE number = order_number)
+         AND NOT EXISTS (SELECT 1 FROM orders_history WHERE number = order_number) GROUP BY order_number LIMIT ?`,
       FINDINGS_MAX,
     )
-    for (const row of strays) this.#says(`order ${name(row, 'order_id')} is missing, although its events are stored`)
+    for (const row of strays) {
+      this.#says(`${name(row, 'stream')}, part ${number(row, 'part')}: the order of event ${number(row, 'pseq')} is missing`)
+    }
   }
 
   #ledger(): void {
