@@ -19,6 +19,9 @@ import { startOptions } from '../server/options/start.ts'
 import { STOCKD_VERSION } from '../server/version.ts'
 import { openLog } from '../server/recovery.ts'
 import { nodeCommands } from './commands.ts'
+import { evidenceFolder } from './evidence-folder.ts'
+import { openNodeEndpoint } from './metrics/node-endpoint.ts'
+import type { NodeEndpoint } from './metrics/node-endpoint.ts'
 import { makeSay } from './say.ts'
 
 const EXIT_OK = 0
@@ -61,6 +64,7 @@ function print(flags: Flags): void {
 async function run(options: Options, flags: Flags): Promise<void> {
   const { values } = options
   let node: Node
+  let endpoint: NodeEndpoint | null
   try {
     const say = makeSay({ format: values['log-format'], file: values.logfile, level: () => options.values.loglevel })
     for (const line of misspeltVariables(process.env)) say('warning', line)
@@ -71,19 +75,21 @@ async function run(options: Options, flags: Flags): Promise<void> {
       )
     }
     stopOnBugs()
-    node = new Node({ options, env: new SystemEnv(say), specs: nodeCommands, openLog })
+    node = new Node({ options, env: new SystemEnv(say), specs: nodeCommands, openLog, keepEvidence: evidenceFolder(values.dir) })
     node.onFatal = die
     listenToSignals(node)
+    // Before the log is loaded: who balances load hears that it is.
+    endpoint = await openNodeEndpoint(node)
     node.onShutdown = (request) => void stop(node, request)
     await node.start()
   } catch (error) {
     return refuse(error)
   }
-  welcome(node)
+  welcome(node, endpoint)
 }
 
 /** How to reach the node, and what it holds. */
-function welcome(node: Node): void {
+function welcome(node: Node, endpoint: NodeEndpoint | null): void {
   const { values } = node.options
   const { log, env } = node
   if (values['log-format'] === 'text' && values.logfile === '') {
@@ -97,6 +103,7 @@ function welcome(node: Node): void {
         `    log       ${kept}\n` +
         `    contents  ${node.contents()}\n` +
         `    connect   redis-cli ${host}-p ${node.port}${auth}\n` +
+        (endpoint === null ? '' : `    watch     ${endpoint.url}/metrics  /healthz  /readyz\n`) +
         `    stop      Ctrl-C, kill ${process.pid}, or SHUTDOWN\n\n`,
     )
   }

@@ -145,7 +145,7 @@ const TABLE = {
   }),
   // Watching
   'http': option(orNo(integer(0, 65535), NO_HTTP), NO_HTTP, { about: 'port of /metrics, /healthz and /readyz; 0 takes a free one' }),
-  'http-bind': option(text(), '127.0.0.1', { about: 'address of that port: whoever reaches it can read the figures' }),
+  'http-bind': option(text(notEmpty), '127.0.0.1', { about: 'address of that port: whoever reaches it can read the figures' }),
   'audit-rate': option(integer(0, 100), 1, {
     mutable: true,
     about: 'percent of the orders that are recounted each second, in slices of at most 2 ms; 0: none',

@@ -149,7 +149,9 @@ function commandsOf({ stats }: Node): Family[] {
       type: 'counter',
       labels: ['command'],
       collect(add) {
-        for (const { spec, fullName, calls } of stats.commands) if (spec.group === 'stock') add(calls, { command: fullName })
+        for (const { spec, fullName, calls } of stats.commands) {
+          if (spec.group === 'stock' && spec.subcommands === undefined) add(calls, { command: fullName })
+        }
       },
     },
     by('kind', { name: 'stockd_error_replies_total', help: 'Error replies by their first word.', type: 'counter' }, () => {

@@ -50,6 +50,7 @@ export class Metrics {
         ...shape,
         collect() {
           this.reset()
+          this.remove() // without labels `reset` would say 0 where there is nothing to say
           collect((value, values = {}) => counter.inc(values, Math.max(0, value)))
         },
       })
@@ -58,6 +59,7 @@ export class Metrics {
         ...shape,
         collect() {
           this.reset()
+          this.remove()
           collect((value, values = {}) => gauge.set(values, value))
         },
       })
