@@ -74,6 +74,11 @@ export class SimStore {
     return this.#parts.get(`${stream}/${part}`)?.cursor ?? 0
   }
 
+  /** An operator's decision. */
+  setCursor(stream: string, part: number, pseq: number): void {
+    this.#parts.set(`${stream}/${part}`, { cursor: pseq, rows: this.rows(stream, part) })
+  }
+
   /** A backup of this moment; @returns what restores it. */
   backup(): () => void {
     const copy = new Map([...this.#parts].map(([key, state]) => [key, { ...state }]))
@@ -139,7 +144,7 @@ export class SimStore {
     if (conflict !== null) return { cursor: state.cursor ?? 0, stored: 0, seen: 0, early: 0, conflict, marks: [] }
     const seen = batch.events.filter(({ pseq }) => pseq <= (state.cursor ?? 0)).length
     state.rows = [...state.rows, ...events.map(({ pseq, payload, dead }) => ({ pseq, payload: payload.toString('utf8'), dead }))]
-    state.cursor = cursor
+    if (events.length > 0) state.cursor = cursor
     return { cursor, stored: events.length, seen, early: batch.events.length - events.length - seen, conflict: null, marks: [] }
   }
 

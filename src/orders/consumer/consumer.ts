@@ -133,6 +133,7 @@ export class Consumer {
         this.#brokerState = 'connected'
         this.#env.say('notice', 'connected to the broker', { broker: this.#options.broker.name })
         for (const reader of this.#readers) reader.onReady(channel)
+        this.#beat().catch(this.#options.onFatal)
       },
       onDelivery: (delivery) => {
         this.counters.received++
@@ -146,8 +147,8 @@ export class Consumer {
         for (const reader of this.#readers) reader.onLost()
       },
     })
-    this.#repeat(0, this.#times.leaseMs / 3, () => this.#beat())
-    this.#repeat(this.#times.feedbackMs, this.#times.feedbackMs, () => this.#tellStored())
+    this.#repeat(this.#times.leaseMs / 3, () => this.#beat())
+    this.#repeat(this.#times.feedbackMs, () => this.#tellStored())
   }
 
   /** Ends when the batches in hand are stored and acked. The broker and the store stay open. */
@@ -262,11 +263,11 @@ export class Consumer {
   }
 
   /** Again and again, the pause counted from the end of the work. */
-  #repeat(firstMs: number, ms: number, work: () => Promise<void>): void {
+  #repeat(ms: number, work: () => Promise<void>): void {
     if (this.#isStopped) return
-    const cancel = this.#env.after(firstMs, () => {
+    const cancel = this.#env.after(ms, () => {
       this.#cancels.delete(cancel)
-      work().then(() => this.#repeat(ms, ms, work), this.#options.onFatal)
+      work().then(() => this.#repeat(ms, work), this.#options.onFatal)
     })
     this.#cancels.add(cancel)
   }
