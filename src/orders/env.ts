@@ -15,3 +15,29 @@ export interface OrdersEnv {
   /** A line for operators. Details never hold secrets. */
   say(level: Level, message: string, details?: Readonly<Record<string, unknown>>): void
 }
+
+/** The outside of a process in earnest. */
+export class SystemOrdersEnv implements OrdersEnv {
+  readonly say: OrdersEnv['say']
+
+  constructor(say: OrdersEnv['say']) {
+    this.say = say
+  }
+
+  now(): number {
+    return Date.now()
+  }
+
+  monotonic(): number {
+    return performance.now()
+  }
+
+  after(ms: number, run: () => void): () => void {
+    const timer = setTimeout(run, ms)
+    return () => clearTimeout(timer)
+  }
+
+  random(): number {
+    return Math.random()
+  }
+}
