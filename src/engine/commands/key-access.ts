@@ -3,7 +3,7 @@
 // SKUs are keys too (type `stock`, database 0), but only the ledger changes them: a writer that meets one answers WRONGTYPE and has done
 // nothing, whatever its other keys are. `stock:events` is the node's own name: writers get READONLY.
 
-import { KIND_STOCK, KIND_STRING } from '../../keyspace/row.ts'
+import { KIND_STOCK, KIND_STREAM, KIND_STRING } from '../../keyspace/row.ts'
 import type { Database } from '../../keyspace/database.ts'
 import { WRONG_TYPE } from '../../resp/errors.ts'
 import type { Request } from '../../resp/request.ts'
@@ -74,6 +74,17 @@ function isForbiddenInFirst(call: Call, database: Database, i: number, ref: numb
 /** True if argument i, a key, is stock:events; in the other databases that is a name like any. */
 export function isEventsKey(call: Call, i: number): boolean {
   return call.client.database === 0 && isStockEvents(call.request, i)
+}
+
+export const NO_STREAM = 0
+export const EVENT_STREAM = 1
+export const OTHER_TYPE = 2
+
+/** What a reader of streams finds at argument i: nothing, stock:events (there is no other stream), or a key of another type. */
+export function streamKey(call: Call, i: number): typeof NO_STREAM | typeof EVENT_STREAM | typeof OTHER_TYPE {
+  const database = databaseOf(call)
+  const ref = readKey(call, database, i)
+  return ref === 0 ? NO_STREAM : database.kind(ref) === KIND_STREAM ? EVENT_STREAM : OTHER_TYPE
 }
 
 /** The same for every `step`th argument from `first` on. */

@@ -6,14 +6,17 @@
 import type { Call } from '../../../engine/call.ts'
 import { NO_KEYS } from '../../../engine/command.ts'
 import type { CommandSpec, KeyRange } from '../../../engine/command.ts'
-import { databaseOf, EVENTS_READ_ONLY, isEventsKey, readKey } from '../../../engine/commands/key-access.ts'
+import { EVENTS_READ_ONLY, isEventsKey, NO_STREAM, streamKey } from '../../../engine/commands/key-access.ts'
 import { SYNTAX, WRONG_TYPE } from '../../../resp/errors.ts'
 import { categoriesOf, container } from '../keyless.ts'
 import { streamKeys } from './reading.ts'
 
 export const NO_OTHER_STREAMS = 'ERR streams other than stock:events are not supported'
 
-const NO_GROUPS_HELP = ['(any subcommand)', '    Is refused: stock:events has no consumer groups. Read it with XREAD, and remember the last id.']
+const NO_GROUPS_HELP = [
+  '(any subcommand)',
+  '    Is refused: stock:events has no consumer groups. Read it with XREAD, and remember the last id.',
+]
 
 type Refused = Pick<CommandSpec, 'name' | 'arity' | 'flags' | 'since' | 'syntax' | 'summary'>
 
@@ -33,8 +36,7 @@ function refused(at: number, spec: Refused): CommandSpec {
 function refuse(call: Call, keys: readonly number[]): void {
   const { reply } = call
   if (keys.some((i) => isEventsKey(call, i))) return reply.error(EVENTS_READ_ONLY)
-  const database = databaseOf(call)
-  if (keys.some((i) => readKey(call, database, i) !== 0)) return reply.error(WRONG_TYPE)
+  if (keys.some((i) => streamKey(call, i) !== NO_STREAM)) return reply.error(WRONG_TYPE)
   reply.error(NO_OTHER_STREAMS)
 }
 
