@@ -113,7 +113,7 @@ const SKU_BYTES_MAX = 256
 const NAME_BYTES_MAX = 1024
 const REASON = /^[a-z_]{1,32}$/
 const EVENT_ID = /^[\w-]{1,120}$/
-const DECIMAL = /^-?(?:0|[1-9]\d{0,30})$/
+const DECIMAL = /^(?:0|[1-9]\d{0,30})$/
 const STATES = new Set(['RESERVED', 'CONFIRMED', 'RELEASED', 'EXPIRED', 'RETURNED'])
 const TYPES = new Set<unknown>(EVENT_TYPES)
 

@@ -120,7 +120,7 @@ export const EVENT_SCHEMA = {
   $defs: {
     delta: { ...integer(-Number.MAX_SAFE_INTEGER), description: '0 if it is left out.' },
     money: {
-      anyOf: [integer(0), { type: 'string', pattern: '^-?(0|[1-9][0-9]{0,30})$' }, { type: 'null' }],
+      anyOf: [integer(0), { type: 'string', pattern: '^(0|[1-9][0-9]{0,30})$' }, { type: 'null' }],
       description: 'Minor units; a decimal string above 2^53 - 1; null: no price.',
     },
     item: {

@@ -239,6 +239,118 @@ describe('the records of the ledger', () => {
   })
 })
 
+describe('the price and seller of an order', () => {
+  const tagsOf = (records: readonly string[][]): string[] =>
+    records.flatMap((record) =>
+      record.filter((word) => /^(?:\d+ \d+ \d+|-)(?: |$)/.test(word)).map((word) => word.replace(/^\d+ \d+ \d+|^-/, '')),
+    )
+
+  it('are those of its beginning, through ALTER, restarts and DROP', () => {
+    shop.run('STOCK.CREATE cup 50 PRICE 5 SELLER s7')
+    shop.run('STOCK.RESERVE {ann}1 ITEMS cup 2')
+    shop.run('STOCK.ALTER cup PRICE -1')
+    shop.run('STOCK.ALTER cup PRICE 7 SELLER s8')
+    shop.run('STOCK.RESERVE {ann}2 PAID ITEMS cup 2')
+    shop.run('STOCK.ALTER cup SELLER ')
+    shop.run('STOCK.RESERVE {ann}3 PAID ITEMS cup 3')
+    shop.run('STOCK.ALTER cup PRICE -1')
+    shop.run('STOCK.RESERVE {ann}4 ITEMS cup 2')
+    expect(shop.snapshot().filter(([name]) => name === 'SNAPSHOT.PRICE')).toEqual([
+      ['SNAPSHOT.PRICE', 'cup', '1', '1', '5', 's7'],
+      ['SNAPSHOT.PRICE', 'cup', '1', '2', '7', 's8'],
+      ['SNAPSHOT.PRICE', 'cup', '1', '3', '7', ''],
+    ])
+    for (const from of ['log', 'snapshot'] as const) {
+      if (from === 'snapshot') shop.log.splice(0, shop.log.length, ...shop.snapshot())
+      shop.engine = shop.replayed()
+      const before = shop.log.length
+      shop.run(`STOCK.RELEASE {ann}1 ID ${from} ITEMS cup 1`)
+      shop.run(`STOCK.RETURN {ann}2 ID ${from} ITEMS cup 1`)
+      shop.run(`STOCK.RETURN {ann}3 ID ${from} ITEMS cup 1`)
+      shop.run(`STOCK.RELEASE {ann}4 ID ${from} ITEMS cup 1`)
+      expect([from, ...tagsOf(shop.log.slice(before))]).toEqual([from, ' 5 s7', ' 7 s8', ' 7', ''])
+    }
+    shop.run('STOCK.DROP cup')
+    shop.run('STOCK.RETURN {ann}3')
+    expect(shop.log.at(-1)?.at(-1)).toBe('- 7')
+    expect(shop.replayed().digest()).toBe(shop.engine.digest())
+  })
+
+  it('are forgotten with the last order that has them', () => {
+    shop = new Shop({ orderRetentionMs: 1000, returnWindowMs: 5000 })
+    shop.run('STOCK.CREATE cup 50 PRICE 1')
+    for (let price = 2; price < 50; price++) {
+      if (price % 2 === 0) shop.run(`STOCK.RESERVE {ann}${price} PX 10 ITEMS cup 1`)
+      shop.run(`STOCK.ALTER cup PRICE ${price}`)
+      shop.advance(100)
+    }
+    const kept = shop.snapshot().filter(([name]) => name === 'SNAPSHOT.PRICE')
+    expect(kept.length).toBeLessThan(8)
+    expect(kept.at(-1)?.[4]).toBe('47')
+    expect(shop.replayed('snapshot').digest()).toBe(shop.engine.digest())
+    shop.advance(5000)
+    expect(shop.snapshot().filter(([name]) => name === 'SNAPSHOT.PRICE')).toEqual([])
+    expect(shop.replayed().digest()).toBe(shop.engine.digest())
+  })
+})
+
+describe('an audit mark', () => {
+  const mark = (limit: number): number => {
+    const left = shop.engine.auditMark(limit)
+    shop.advance(0)
+    return left
+  }
+  const marked = (): string[][] => shop.log.filter(([name]) => name === 'AUDIT.MARK')
+  /** `sku generation balances` of the last mark. */
+  const told = (): string[] => (marked().at(-1) ?? []).slice(19)
+
+  it('tells the SKUs that changed since the last one, some per record', () => {
+    for (const sku of ['a', 'b', 'c']) shop.run(`STOCK.CREATE ${sku} 5`)
+    expect(mark(2)).toBe(1)
+    expect(told()).toEqual(['a', '1', '5 0 0', 'b', '2', '5 0 0'])
+    expect(mark(2)).toBe(0)
+    expect(told()).toEqual(['c', '3', '5 0 0'])
+    expect([mark(2), marked().length]).toEqual([0, 2])
+    shop.run('STOCK.RESERVE {ann}1 ITEMS c 1 a 2')
+    shop.run('STOCK.ALTER b PRICE 3')
+    shop.run('STOCK.RESERVE {ann}2 PAID ITEMS a 1')
+    shop.run('STOCK.DROP c FORCE')
+    expect(mark(9)).toBe(0)
+    expect(told().join()).toBe('c,3,5 0 0,a,1,4 0 1,b,2,5 0 0')
+    expect(marked().map((record) => record[2])).toEqual(['1', '2', '3'])
+  })
+
+  it('is an event of every part, and survives restarts', () => {
+    shop.run('STOCK.CREATE a 5')
+    const before = Array.from({ length: 16 }, (_, i) => shop.engine.outbox.last(i))
+    mark(9)
+    expect(marked()[0].slice(3, 19).map(Number)).toEqual(before.map((last) => last + 1))
+    shop.run('STOCK.CREATE b 5')
+    for (const from of ['log', 'snapshot'] as const) {
+      const again = shop.replayed(from)
+      expect([from, again.digest(), again.outbox.mark]).toEqual([from, shop.engine.digest(), 1])
+      // The log says what was marked; a snapshot does not, so that all are told once more.
+      expect(again.auditMark(1)).toBe(from === 'log' ? 0 : 1)
+      expect(again.outbox.mark).toBe(2)
+    }
+  })
+
+  it('that says something else stops the node', () => {
+    shop.run('STOCK.CREATE a 5')
+    mark(9)
+    const [record] = marked()
+    const engine = (): Engine => {
+      const next = new Engine()
+      for (const each of shop.log.slice(0, -1)) next.replay(new Request().set(each))
+      return next
+    }
+    const with_ = (i: number, word: string): string[] => record.map((each, k) => (k === i ? word : each))
+    for (const wrong of [with_(2, '2'), with_(3, '9'), with_(18, '9'), with_(21, '4 1 0'), record.slice(0, -1), record.slice(0, 18)])
+      expect(() => engine().replay(new Request().set(wrong))).toThrow(expect.objectContaining({ code: 'LOG_SEMANTIC' }))
+    expect(() => engine().replay(new Request().set(record))).not.toThrow()
+  })
+})
+
 describe('a record that contradicts the state', () => {
   const reserved = ['ORDER.RESERVED', '{u}2', String(NOW), '1000', '2', 'cup', '1', '1', '3 2 0']
   const with_ = (i: number, word: string): string[] => reserved.map((each, k) => (k === i ? word : each))
@@ -250,6 +362,23 @@ describe('a record that contradicts the state', () => {
     ['a number too many', with_(8, '3 2 0 0')],
     ['a zero before a number', with_(8, '03 2 0')],
     ['no numbers, of a SKU that is there', with_(8, '-')],
+    ['a price that the SKU has not', with_(8, '3 2 0 5')],
+    ['a seller that the SKU has not', with_(8, '3 2 0 -1 s7')],
+    [
+      'another state of the order',
+      ['ORDER.RELEASED', '{u}1', String(NOW), '2', '2', 'RESERVED', `${NOW + 900_000}`, 'WHOLE', '', '', '', 'cup', '1', '1', '5 0 0'],
+    ],
+    [
+      'another REF of the order',
+      ['ORDER.RELEASED', '{u}1', String(NOW), '2', '2', 'RELEASED', `${NOW + 900_000}`, 'WHOLE', '', 'r', '', 'cup', '1', '1', '5 0 0'],
+    ],
+    ['a sale with another deadline', ['ORDER.CONFIRMED', '{u}1', String(NOW), '2', '2', 'SALE', '0', 'cup', '1', '1', '4 0 1']],
+    [
+      'a part of more than was held',
+      ['ORDER.CONFIRMED', '{u}1', String(NOW), '2', '2', 'PART', `${NOW + 900_000}`, 'cup', '1', '1 2', '4 0 1'],
+    ],
+    ['a part of nothing', ['ORDER.CONFIRMED', '{u}1', String(NOW), '2', '2', 'PART', `${NOW + 900_000}`, 'cup', '1', '1', '4 0 1']],
+    ['another version of the SKU', ['STOCK.SOLDOUT', 'cup', '1', String(NOW), '2', '4 1 0', '3', '4']],
     ['more than there is', with_(7, '5')],
     ['a quantity of 0', with_(7, '0')],
     ['no such SKU', with_(5, 'hat')],

@@ -65,7 +65,15 @@ describe('an event', () => {
       { sku: 'pen', generation: 5, qty: 0, price: null, seller: null, change: { ...none, reserved: -2, released: 2 } },
     ])
     expect(body.stock).toEqual([
-      { sku: 'cup', generation: 4, total: 8, available: 7, reserved: 0, sold: 1, change: { total: 0, available: 2, reserved: -3, sold: 1 } },
+      {
+        sku: 'cup',
+        generation: 4,
+        total: 8,
+        available: 7,
+        reserved: 0,
+        sold: 1,
+        change: { total: 0, available: 2, reserved: -3, sold: 1 },
+      },
     ])
   })
 
@@ -110,7 +118,9 @@ describe('an event', () => {
     for (const { body, part } of events) {
       const { mark, shard, stock, order } = parseEventBody(body)
       expect([mark, shard >> 6, order]).toEqual([5, part, null])
-      expect(stock.map(({ sku, generation, total, available, reserved, sold }) => [sku, generation, total, available, reserved, sold])).toEqual([
+      expect(
+        stock.map(({ sku, generation, total, available, reserved, sold }) => [sku, generation, total, available, reserved, sold]),
+      ).toEqual([
         ['cup', 1, 10, 7, 2, 1],
         ['pen', 2, 0, 0, 0, 0],
       ])
@@ -132,7 +142,7 @@ describe('names', () => {
     expect(body.items[0]).toMatchObject({ sku: '__proto__', seller: '\u2028\u2029é' })
     expect(text).toContain('"order":"{Zoë 🛒 日本}\\u0000\\u001f\\"\\\\/\u007f\\n"')
     expect(text).toContain('\\u2028\\u2029é')
-    expect(text).not.toMatch(/[\u2028\u2029\0-\u001f]/)
+    expect([...text].every((c) => c >= ' ' && c !== '\u2028' && c !== '\u2029')).toBe(true)
   })
 
   const broken: [what: string, hex: string][] = [
@@ -168,7 +178,12 @@ describe('names', () => {
 
   it('may be long, and many', () => {
     const sku = Buffer.alloc(256, '\u0001')
-    const items = Array.from({ length: 100 }, (_, i) => [Buffer.concat([sku.subarray(2), Buffer.of(65 + (i >> 4), 65 + (i & 15))]), '1', '1', '1 1 0'])
+    const items = Array.from({ length: 100 }, (_, i) => [
+      Buffer.concat([sku.subarray(2), Buffer.of(65 + (i >> 4), 65 + (i & 15))]),
+      '1',
+      '1',
+      '1 1 0',
+    ])
     const { body } = eventOf(['ORDER.RESERVED', '{u}1', String(AT), '1', '1', ...items.flat()])
     expect(parseEventBody(body).items.length).toBe(100)
     expect(body.length).toBeGreaterThan(300_000)
