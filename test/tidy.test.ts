@@ -31,7 +31,7 @@ const IMPURE_FILES = ['src/base/clock.ts']
 
 /** npm package -> the one file of src that imports it, so that replacing it is a one-file change. */
 const PACKAGES: Readonly<Record<string, string>> = {
-  '@commander-js/extra-typings': 'src/cli/aof/program.ts',
+  '@commander-js/extra-typings': 'src/cli/command-line.ts',
   '@prometheus-io/client': 'src/cli/metrics/registry.ts',
   'amqplib': 'src/orders/broker/amqp/link.ts',
   'pino': 'src/cli/say.ts',

@@ -4,7 +4,7 @@ import { FileDisk } from '../../aof/file-disk.ts'
 import { LOCK_FILE } from '../../aof/format/file-names.ts'
 import { unlistedFiles, type CorruptionReport, type Inspection } from '../../aof/inspection.ts'
 import { StockdError } from '../../base/error.ts'
-import type { Console } from './console.ts'
+import type { Console } from '../console.ts'
 import { EXIT_CORRUPT, EXIT_OK, EXIT_SEMANTIC, EXIT_TORN } from './exit-codes.ts'
 import { replayAll } from './replay.ts'
 

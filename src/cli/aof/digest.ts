@@ -1,6 +1,6 @@
 // stockd-aof digest: one word for the whole state; two directories with the same word hold the same keys, stock and orders.
 
-import type { Console } from './console.ts'
+import type { Console } from '../console.ts'
 import { EXIT_OK, EXIT_TORN } from './exit-codes.ts'
 import { replayAll } from './replay.ts'
 

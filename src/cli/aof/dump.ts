@@ -1,7 +1,7 @@
 // stockd-aof dump: the records as lines. Prints what is readable even if the log is damaged further on.
 
 import type { RecordSink } from '../../aof/record-parser.ts'
-import type { Console } from './console.ts'
+import type { Console } from '../console.ts'
 import { EXIT_OK } from './exit-codes.ts'
 import { latin1, quoted } from './record-text.ts'
 import { readAll } from './replay.ts'

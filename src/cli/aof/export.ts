@@ -4,7 +4,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, writeFil
 import { LOG_DIRECTORY, MANIFEST_FILE, logFileName } from '../../aof/format/file-names.ts'
 import type { RecordSink } from '../../aof/record-parser.ts'
 import { StockdError } from '../../base/error.ts'
-import type { Console } from './console.ts'
+import type { Console } from '../console.ts'
 import { EXIT_OK, EXIT_TORN } from './exit-codes.ts'
 import { latin1 } from './record-text.ts'
 import { readAll } from './replay.ts'

@@ -15,7 +15,7 @@ import { Engine } from '../../engine/engine.ts'
 import { Reply } from '../../resp/reply.ts'
 import { Request } from '../../resp/request.ts'
 import { ReplaySink } from '../../server/replay-sink.ts'
-import type { Console } from './console.ts'
+import type { Console } from '../console.ts'
 import { EXIT_OK } from './exit-codes.ts'
 import { closeLog, inNewDirectory, openForWriting } from './new-log.ts'
 

@@ -10,7 +10,7 @@ import type { RecordSink } from '../../aof/record-parser.ts'
 import { openLogNow, type OpenedLog } from '../../aof/recovery.ts'
 import { StockdError } from '../../base/error.ts'
 import { STOCKD_VERSION } from '../../server/version.ts'
-import type { Console } from './console.ts'
+import type { Console } from '../console.ts'
 
 /**
  * Lets `write` fill a directory that is not there yet, or empty. When it cannot be finished, what it has written goes: a node would start on

@@ -3,17 +3,19 @@
 // Exit codes: 0 fine, 1 torn tail, 2 corrupt, 3 the records contradict each other, 4 the tool could not do its work.
 // It never changes a directory: what it writes is a new one.
 
-import { Command, CommanderError, InvalidArgumentError } from '@commander-js/extra-typings'
 import { StockdError, type ErrorCode } from '../../base/error.ts'
 import { STOCKD_VERSION } from '../../server/version.ts'
+import { badArgument, commandLine, complaintOf, subcommand, type CommandLine } from '../command-line.ts'
+import { Console } from '../console.ts'
 import { check } from './check.ts'
-import { Console } from './console.ts'
 import { digest } from './digest.ts'
 import { dump } from './dump.ts'
 import { EXIT_CORRUPT, EXIT_FAILED, EXIT_OK, EXIT_SEMANTIC } from './exit-codes.ts'
 import { exportRedis } from './export.ts'
 import { fix } from './fix.ts'
 import { importRedis } from './import.ts'
+
+const NAME = 'stockd-aof'
 
 export async function main(argv: readonly string[]): Promise<void> {
   let isJson = false
@@ -22,36 +24,29 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
   try {
     if (argv.length === 0) {
-      new Console(false).error('a command is missing: check, fix, dump, digest, export or import (--help tells more)')
+      new Console(NAME, false).error('a command is missing: check, fix, dump, digest, export or import (--help tells more)')
       finish(EXIT_FAILED)
       return
     }
     await program(finish, (json) => (isJson = json)).parseAsync([...argv], { from: 'user' })
   } catch (error) {
-    finish(refuse(error, new Console(isJson)))
+    finish(refuse(error, new Console(NAME, isJson)))
   }
 }
 
-function program(finish: (code: number) => void, onJson: (isJson: boolean) => void): Command {
+function program(finish: (code: number) => void, onJson: (isJson: boolean) => void): CommandLine {
   const out = (options: { json?: true | undefined }): Console => {
     onJson(options.json === true)
-    return new Console(options.json === true)
+    return new Console(NAME, options.json === true)
   }
-  const root = new Command('stockd-aof')
-    .description(
+  const root = commandLine({
+    name: NAME,
+    about:
       'Looks at stockd log directories, repairs copies of them, and carries data from and to Redis. Never changes a directory in place.',
-    )
-    .version(STOCKD_VERSION)
-    .exitOverride()
-    .showSuggestionAfterError()
-    .configureOutput({ writeErr: () => {} })
-    .addHelpText('after', '\nExit codes: 0 fine, 1 torn tail, 2 corrupt, 3 records contradict each other, 4 could not run')
-  const named = (name: string, description: string) =>
-    root
-      .command(name)
-      .description(description)
-      .exitOverride()
-      .configureOutput({ writeErr: () => {} })
+    version: STOCKD_VERSION,
+    after: 'Exit codes: 0 fine, 1 torn tail, 2 corrupt, 3 records contradict each other, 4 could not run',
+  })
+  const named = (name: string, about: string) => subcommand(root, name, about)
 
   named('check', 'reads and replays a whole log and says what a start would do')
     .argument('<directory>')
@@ -105,7 +100,7 @@ function program(finish: (code: number) => void, onJson: (isJson: boolean) => vo
 }
 
 function lsn(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('not an LSN.')
+  if (!/^\d{1,15}$/.test(text)) throw badArgument('not an LSN.')
   return Number(text)
 }
 
@@ -113,9 +108,10 @@ const EXITS: Partial<Record<ErrorCode, number>> = { LOG_CORRUPT: EXIT_CORRUPT, L
 
 /** One line that says what is wrong; @returns the exit code. */
 function refuse(error: unknown, out: Console): number {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) return EXIT_OK
-    out.error(error.message.replace(/^error: /, ''))
+  const complaint = complaintOf(error)
+  if (complaint !== null) {
+    if (complaint === '') return EXIT_OK
+    out.error(complaint)
     return EXIT_FAILED
   }
   if (error instanceof StockdError) {

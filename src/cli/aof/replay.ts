@@ -6,7 +6,7 @@ import { NO_LOG, inspect, type Inspection } from '../../aof/inspection.ts'
 import type { RecordSink } from '../../aof/record-parser.ts'
 import { StockdError } from '../../base/error.ts'
 import { ReplaySink } from '../../server/replay-sink.ts'
-import type { Console } from './console.ts'
+import type { Console } from '../console.ts'
 
 /** Reads every record of a directory's log into a sink. */
 export function readAll(directory: string, sink: RecordSink, out: Console): Inspection {

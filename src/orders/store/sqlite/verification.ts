@@ -5,9 +5,8 @@
 //   a SKU's ledger adds up, and its reserved units are those of the orders (when every event from the first on is there)
 
 import { setImmediate } from 'node:timers/promises'
-import { rebuildOrder } from '../order-history.ts'
-import type { OrderPage, Page, StoredOrder } from '../store.ts'
-import { readStoredEvent } from '../stored-event.ts'
+import { orderDifferences } from '../order-check.ts'
+import type { OrderPage, Page } from '../store.ts'
 import { name, number, type SqliteConnection } from './connection.ts'
 import type { OrderQueries } from './order-queries.ts'
 
@@ -113,29 +112,12 @@ export class Verification {
   #orders(page: Page): OrderPage {
     const found = this.#queries.page('all', null, page)
     for (const order of found.orders) {
-      const wrong = this.#differences(order)
+      const wrong = orderDifferences(
+        order,
+        this.#queries.events(order.id).map(({ payload }) => payload),
+      )
       if (wrong.length > 0) this.#says(`order ${order.id} is not what its events say: ${wrong.join(', ')}`)
     }
     return found
-  }
-
-  #differences(order: StoredOrder): string[] {
-    const events = this.#queries.events(order.id)
-    if (events.length === 0) return ['no event is stored']
-    const right = rebuildOrder(events.map(({ payload }) => readStoredEvent(payload)))
-    const wrong: string[] = []
-    const compare = (what: string, stored: unknown, told: unknown): void => {
-      if (stored !== told) wrong.push(`${what} is ${String(stored)}, not ${String(told)}`)
-    }
-    const fields = ['shard', 'buyer', 'state', 'version', 'createdAt', 'updatedAt', 'deadline', 'ref', 'reason'] as const
-    for (const field of fields) compare(field, order[field], right[field])
-    compare('number of items', order.items.length, right.items.length)
-    for (const item of right.items) {
-      const stored = order.items.find((one) => one.sku === item.sku)
-      const numbers = ['quantity', 'reserved', 'sold', 'released', 'returned', 'price', 'seller'] as const
-      if (stored === undefined) wrong.push(`item ${item.sku} is missing`)
-      else for (const field of numbers) compare(`${field} of ${item.sku}`, stored[field], item[field])
-    }
-    return wrong
   }
 }

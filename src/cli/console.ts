@@ -1,4 +1,4 @@
-// What the tool says: results to standard output (text, or one JSON object), progress and errors to standard error.
+// What a tool says: results to standard output (text, or one JSON object), progress and errors to standard error.
 
 import { writeSync } from 'node:fs'
 
@@ -6,9 +6,12 @@ const PROGRESS_MS = 1000
 
 export class Console {
   readonly isJson: boolean
+  readonly #tool: string
   #shownAt = performance.now()
 
-  constructor(isJson: boolean) {
+  /** @param tool its name, which error lines begin with */
+  constructor(tool: string, isJson: boolean) {
+    this.#tool = tool
     this.isJson = isJson
   }
 
@@ -26,16 +29,21 @@ export class Console {
   }
 
   error(text: string): void {
-    writeAll(2, `stockd-aof: ${text.replaceAll(/[\r\n]+/g, ' ')}\n`)
+    writeAll(2, `${this.#tool}: ${text.replaceAll(/[\r\n]+/g, ' ')}\n`)
   }
 
-  /** Shown once a second, on work that takes longer. */
+  /** Bytes; shown once a second, on work that takes longer. */
   progress(what: string, done: number, total: number): void {
+    this.advance(what, done, { total, amount: `${Math.ceil(total / 1048576)} MiB` })
+  }
+
+  /** ... or anything that can be counted. */
+  advance(what: string, done: number, { total, amount }: { readonly total: number; readonly amount: string }): void {
     const now = performance.now()
     if (now - this.#shownAt < PROGRESS_MS) return
     this.#shownAt = now
-    const percent = total === 0 ? 100 : Math.floor((100 * done) / total)
-    this.note(`${what}: ${percent} % of ${Math.ceil(total / 1048576)} MiB`)
+    const percent = total === 0 ? 100 : Math.min(100, Math.floor((100 * done) / total))
+    this.note(`${what}: ${percent} % of ${amount}`)
   }
 }
 
