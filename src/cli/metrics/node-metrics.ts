@@ -2,7 +2,6 @@
 //
 // Collecting is O(SKUs) for the sums of stock and O(commands) for the rest; orders are not looked at.
 
-import { performance } from 'node:perf_hooks'
 import type { CommandStats } from '../../server/stats.ts'
 import { readinessOf } from '../../server/readiness.ts'
 import { STEPS } from '../../server/audit/outbox-watch.ts'
@@ -66,7 +65,7 @@ function processOf(node: Node): Family[] {
     },
     gauge('stockd_ready', '1 if the node should get traffic, as /readyz says.', () => (readinessOf(node).isReady ? 1 : 0)),
     gauge('stockd_memory_used_bytes', 'Memory in use: what INFO calls used_memory, and maxmemory limits.', () => node.memoryUsed()),
-    gauge('stockd_memory_max_bytes', 'maxmemory; 0: no limit.', () => node.options.values.maxmemory),
+    gauge('stockd_memory_max_bytes', 'The option maxmemory; 0: no limit.', () => node.options.values.maxmemory),
     by('what', { name: 'stockd_memory_data_bytes', help: 'Memory of rows and indexes, by what they hold.', type: 'gauge' }, () => ({
       orders: node.engine.ledger.usedBytes,
       keys: node.engine.keyspace.usedBytes,
@@ -79,7 +78,7 @@ function processOf(node: Node): Family[] {
 function clientsOf({ stats, sessions, options }: Node): Family[] {
   return [
     gauge('stockd_connections', 'Clients that are connected.', () => sessions.size),
-    gauge('stockd_connections_max', 'maxclients.', () => options.values.maxclients),
+    gauge('stockd_connections_max', 'Clients that may be connected: maxclients.', () => options.values.maxclients),
     by('waiting', { name: 'stockd_connections_waiting', help: 'Clients whose request is answered later.', type: 'gauge' }, () => {
       let parked = 0
       let unread = 0
@@ -101,7 +100,7 @@ function clientsOf({ stats, sessions, options }: Node): Family[] {
         not_resp: stats.protocolMismatches,
       }),
     ),
-    counter('stockd_auth_failures_total', 'Wrong passwords.', () => stats.authFailures),
+    counter('stockd_auth_failures_total', 'Wrong passwords that clients gave.', () => stats.authFailures),
     by('direction', { name: 'stockd_network_bytes_total', help: 'Bytes from and to clients.', type: 'counter' }, () => ({
       received: stats.netInputBytes,
       sent: stats.netOutputBytes,
@@ -208,7 +207,7 @@ function stockOf(node: Node): Family[] {
   const { ledger, keyspace } = engine
   const units = oncePerScrape(() => ledger.sums())
   return [
-    gauge('stockd_stock_skus', 'SKUs.', () => ledger.state.skuCount),
+    gauge('stockd_stock_skus', 'SKUs that exist.', () => ledger.state.skuCount),
     by('state', { name: 'stockd_stock_units', help: 'Units of all SKUs. total = available + reserved + sold.', type: 'gauge' }, () => {
       const { available, reserved, sold } = units()
       return { available, reserved, sold }
@@ -253,15 +252,12 @@ function stockOf(node: Node): Family[] {
   ]
 }
 
-/** Several families of one scrape share what is expensive: they are collected within the same moment. */
-function oncePerScrape<T>(make: () => T): () => T {
-  let value: T
-  let at = -Infinity
+/** Families of one scrape share what is expensive: all of them are collected before anything else runs. */
+function oncePerScrape<T extends object>(make: () => T): () => T {
+  let value: T | null = null
   return () => {
-    const now = performance.now()
-    if (now - at > 20) value = make()
-    at = now
-    return value
+    if (value === null) queueMicrotask(() => (value = null))
+    return (value ??= make())
   }
 }
 

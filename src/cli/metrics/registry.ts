@@ -45,12 +45,16 @@ export class Metrics {
 
   #register({ name, help, type, labels = [], collect }: Family): void {
     const shape = { name, help, labelNames: [...labels], registers: [this.#registry] }
+    // `reset` of a family without labels leaves a 0 where there may be nothing to say.
+    const empty = (metric: { reset(): void; remove(): void }): void => {
+      metric.reset()
+      if (labels.length === 0) metric.remove()
+    }
     if (type === 'counter') {
       const counter: Counter<string> = new Counter<string>({
         ...shape,
         collect() {
-          this.reset()
-          this.remove() // without labels `reset` would say 0 where there is nothing to say
+          empty(this)
           collect((value, values = {}) => counter.inc(values, Math.max(0, value)))
         },
       })
@@ -58,8 +62,7 @@ export class Metrics {
       const gauge: Gauge<string> = new Gauge<string>({
         ...shape,
         collect() {
-          this.reset()
-          this.remove()
+          empty(this)
           collect((value, values = {}) => gauge.set(values, value))
         },
       })
