@@ -31,6 +31,8 @@ export interface AmqpBrokerOptions {
   readonly env: OrdersEnv
   /** Unacked deliveries of each part that a consumer gets at most. */
   readonly prefetch?: number
+  /** Publishes as amqplib does it, and not by amqp/publish-frames.ts. */
+  readonly isByLibrary?: boolean
 }
 
 export class AmqpBroker implements Broker {
@@ -39,17 +41,19 @@ export class AmqpBroker implements Broker {
   readonly #topology: Topology
   readonly #env: OrdersEnv
   readonly #prefetch: number
+  readonly #isByLibrary: boolean
   readonly #links: AmqpLink[] = []
   #isClosed = false
 
   /** @throws StockdError BAD_OPTION for an address that is none */
-  constructor({ urls, topology, tls, connectionName, env, prefetch }: AmqpBrokerOptions) {
+  constructor({ urls, topology, tls, connectionName, env, prefetch, isByLibrary }: AmqpBrokerOptions) {
     const addresses = parseAmqpAddresses(urls)
     this.name = addresses.map((address) => address.name).join(',')
     this.#access = { addresses, tls, connectionName }
     this.#topology = new Topology(topology)
     this.#env = env
     this.#prefetch = prefetch ?? PREFETCH
+    this.#isByLibrary = isByLibrary ?? false
   }
 
   publisher(stream: string, events: PublishEvents, onFeedback: (feedback: Feedback) => void): void {
@@ -61,6 +65,7 @@ export class AmqpBroker implements Broker {
         env: this.#env,
         events,
         onFeedback,
+        isByLibrary: this.#isByLibrary,
         drop: (error) => link.drop(error),
       })
     })

@@ -12,6 +12,7 @@ import type { EventType } from '../../engine/events/event.ts'
 import type { Feedback, Message } from './broker.ts'
 import { BROKER_PARTS } from './topology.ts'
 
+export const CONTENT_TYPE = 'application/json'
 const STREAM = /^[\w.-]{1,128}$/
 const TYPE = /^[\w.-]{1,64}$/
 /** More than a consumer can have to say. */
@@ -20,7 +21,7 @@ const FEEDBACK_BYTES_MAX = 16 * 1024
 export interface Envelope {
   readonly persistent: true
   readonly mandatory: true
-  readonly contentType: 'application/json'
+  readonly contentType: typeof CONTENT_TYPE
   readonly type: string
   readonly messageId: string
   readonly timestamp: number
@@ -39,13 +40,13 @@ export function messageId(stream: string, part: number, pseq: number): string {
   return `${stream}/${part}/${pseq}`
 }
 
-/** @param bcc the second routing key, in an array that is made once for each part */
+/** As amqplib wants it; amqp/publish-frames.ts writes the same bytes. @param bcc the second routing key, in an array that is made once for each part */
 export function envelopeOf(message: Message, bcc: string[]): Envelope {
   const { stream, part, pseq } = message
   return {
     persistent: true,
     mandatory: true,
-    contentType: 'application/json',
+    contentType: CONTENT_TYPE,
     type: message.type,
     messageId: messageId(stream, part, pseq),
     timestamp: Math.floor(message.time / 1000),
