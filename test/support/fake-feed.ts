@@ -38,7 +38,7 @@ export class FakeFeed implements EventFeed {
   failure: Error | null = null
   /** While true, questions wait for `release`. */
   isHolding = false
-  #held: (() => void)[] = []
+  readonly #held: (() => void)[] = []
 
   /** Adds an entry without telling. */
   put(ms: number, lsn: number, type: EventType = 'order.reserved', body = `{"lsn":${lsn}}`): this {
