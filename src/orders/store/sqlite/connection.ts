@@ -46,6 +46,10 @@ export class SqliteConnection {
     return this.#mode === 'read'
   }
 
+  isThere(): boolean {
+    return this.path === ':memory:' || this.#inodeNow() !== -1n
+  }
+
   /** Runs `work` without a transaction. Throws StoreError. */
   run<T>(work: () => T): T {
     try {
@@ -150,7 +154,7 @@ export class SqliteConnection {
 
   #connect(isMade: boolean): DatabaseSync {
     if (this.#isClosed) throw new StoreError('wait', 'CLOSED', `${this.name} is closed`)
-    if (!isMade && this.path !== ':memory:' && statSync(this.path, { throwIfNoEntry: false }) === undefined) {
+    if (!isMade && !this.isThere()) {
       throw new StoreError(
         'wait',
         'CANTOPEN',

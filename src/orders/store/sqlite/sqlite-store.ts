@@ -69,7 +69,7 @@ export class SqliteStore implements Store {
   }
 
   async migrations(): Promise<readonly MigrationStep[]> {
-    const { found } = this.#db.inspect(() => this.#db.versions())
+    const found = this.#db.isThere() ? this.#db.inspect(() => this.#db.versions().found) : 0
     return MIGRATIONS.map(({ name: step }, index) => ({ name: step, database: this.name, state: index < found ? 'applied' : 'pending' }))
   }
 

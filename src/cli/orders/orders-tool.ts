@@ -1,0 +1,65 @@
+// What the subcommands of stockd-orders share: the options about the store, what they say, and the exit code.
+
+import type { Store } from '../../orders/store/store.ts'
+import { badArgument, subcommand, type CommandLine } from '../command-line.ts'
+import { Console } from '../console.ts'
+import { openStore, type StoreOptions, type StoreUse } from './store-options.ts'
+
+export const TOOL = 'stockd-orders'
+
+export interface CommonOptions extends StoreOptions {
+  readonly json?: true | undefined
+}
+
+/** Adds one subcommand. */
+export type AddCommand = (tool: OrdersTool) => void
+
+export class OrdersTool {
+  exitCode = 0
+  /** Known as soon as the flags are read. */
+  isJson = false
+  readonly #root: CommandLine
+
+  constructor(root: CommandLine) {
+    this.#root = root
+  }
+
+  /** A subcommand that works on a store. */
+  onStore(name: string, about: string) {
+    return subcommand(this.#root, name, about)
+      .option('--store <url>', 'sqlite:<path>, or mysql://user:password@host:port/name (better in STOCKD_ORDERS_STORE)')
+      .option('--databases <n>', 'mysql: how many databases the orders are spread over (1 to 16)', wholeNumber(1, 16))
+      .option('--tables <n>', 'mysql: how many tables each database has (1 to 64)', wholeNumber(1, 64))
+      .option('--json', 'for programs')
+  }
+
+  /** A subcommand that works on none. */
+  named(name: string, about: string) {
+    return subcommand(this.#root, name, about)
+  }
+
+  console(options: { readonly json?: true | undefined }): Console {
+    this.isJson = options.json === true
+    return new Console(TOOL, this.isJson)
+  }
+
+  /** Opens the store, and closes it whatever happens. @param work tells the exit code */
+  async withStore(options: CommonOptions, use: StoreUse, work: (store: Store, out: Console) => Promise<number>): Promise<void> {
+    const out = this.console(options)
+    const store = await openStore(options, use, process.env)
+    try {
+      this.exitCode = await work(store, out)
+    } finally {
+      await store.close()
+    }
+  }
+}
+
+/** Reads a flag's value. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const n = /^\d{1,15}$/.test(text) ? Number(text) : NaN
+    if (!(n >= least && n <= most)) throw badArgument(`expected a whole number from ${least} to ${most}.`)
+    return n
+  }
+}
