@@ -25,7 +25,7 @@ export interface EndpointParts {
 const CONNECTIONS_MAX = 64
 const HEADER_BYTES_MAX = 8 * 1024
 const REQUEST_MS_MAX = 5000
-const ANSWER_MS_MAX = 10_000
+const ANSWER_MS_MAX = 5000
 const IDLE_MS_MAX = 15_000
 const REQUESTS_PER_CONNECTION = 1000
 
