@@ -49,26 +49,36 @@ const FIRST_READ_BYTES = 4 * LINE_BYTES_MAX
 /** Compactions and reopenings that may get in the way of finding one record. */
 const TRIES_MAX = 16
 
+/** Where batches begin in the segments of a log, found by its followers on their way. */
+export class LogMarks {
+  readonly bytes: number
+  /** By number of the segment, ascending. A segment's first record never changes. */
+  readonly of = new Map<number, Mark[]>()
+
+  /** @param bytes how far marks are apart: less for tests of small logs */
+  constructor(bytes = MARK_BYTES) {
+    this.bytes = bytes
+  }
+}
+
 export class LogFollower {
   /** LSN of the next record. */
   #next = 1
   readonly #disk: Disk
   readonly #directory: string
-  readonly #markBytes: number
   #manifestText: Buffer = Buffer.alloc(0)
   #entries: readonly ManifestEntry[] = []
   /** Where the base ends: segments behind it have everything since. */
   #baseLast = 0
   #reader: SegmentReader | null = null
   #readerSeq = 0
-  /** By number of the segment, ascending. A segment's first record never changes. */
-  readonly #marks = new Map<number, Mark[]>()
+  readonly #marks: LogMarks
   /** Where it was stuck last, in words: the second time at the same place is no coincidence. */
   #stuck = ''
 
-  /** @param markBytes how far marks are apart: for tests of small logs */
-  constructor(disk: Disk, directory: string, markBytes: number = MARK_BYTES) {
-    this.#markBytes = markBytes
+  /** @param marks what other followers of this log know of its files */
+  constructor(disk: Disk, directory: string, marks = new LogMarks()) {
+    this.#marks = marks
     this.#disk = disk
     this.#directory = `${directory}/${LOG_DIRECTORY}`
   }
@@ -131,9 +141,19 @@ export class LogFollower {
     for (const piece of this.pieces()) {
       if (piece.ms >= ms) break
       found = piece.first
-      for (const mark of this.#marks.get(piece.seq) ?? []) if (mark.ms < ms) found = mark.lsn
+      for (const mark of this.#marks.of.get(piece.seq) ?? []) if (mark.ms < ms) found = mark.lsn
     }
     return found === 0 ? this.oldest() : found
+  }
+
+  /** An LSN not far behind the last record that is not newer than this instant; Infinity: the log may end with it. */
+  lsnBehind(ms: number): number {
+    for (const piece of this.pieces()) {
+      if (piece.ms > ms) return piece.first
+      const mark = this.#marks.of.get(piece.seq)?.find((candidate) => candidate.ms > ms)
+      if (mark !== undefined) return mark.lsn
+    }
+    return Infinity
   }
 
   /** Where to begin to read the records before this one, a piece of bearable size; null: there are none. */
@@ -141,12 +161,11 @@ export class LogFollower {
     const piece = this.pieces().findLast((candidate) => candidate.first < lsn)
     if (piece === undefined) return null
     this.#markUpTo(piece, lsn)
-    return (this.#marks.get(piece.seq) ?? []).findLast((mark) => mark.lsn < lsn)?.lsn ?? piece.first
+    return (this.#marks.of.get(piece.seq) ?? []).findLast((mark) => mark.lsn < lsn)?.lsn ?? piece.first
   }
 
   close(): void {
     this.#release()
-    this.#marks.clear()
   }
 
   // Finding.
@@ -178,7 +197,7 @@ export class LogFollower {
         continue
       }
       this.#reader = new SegmentReader(file, { nextLsn: start.lsn, chain: ANY_CHAIN, limit: entry.cut ?? undefined })
-      this.#reader.jump(this.#marks.get(entry.seq)?.findLast((mark) => mark.lsn <= this.#next) ?? start)
+      this.#reader.jump(this.#marks.of.get(entry.seq)?.findLast((mark) => mark.lsn <= this.#next) ?? start)
       this.#readerSeq = entry.seq
       return 'opened'
     }
@@ -187,14 +206,14 @@ export class LogFollower {
 
   /** The first batch of a segment; null: it has none (yet). Only its line is read: whoever reads on verifies it. */
   #startOf(entry: ManifestEntry, opened: DiskFile | null = null): Mark | null {
-    const known = this.#marks.get(entry.seq)
+    const known = this.#marks.of.get(entry.seq)
     if (known !== undefined) return known[0]
     const file = opened ?? this.#openFile(entry)
     if (file === null) return null
     try {
       // Lines that are no batch may stand before it: of stops without a record, of records that were moved here.
       const mark = firstBatch(file, entry, FIRST_READ_BYTES) ?? firstBatch(file, entry, READ_BYTES)
-      if (mark !== null) this.#marks.set(entry.seq, [mark])
+      if (mark !== null) this.#marks.of.set(entry.seq, [mark])
       return mark
     } finally {
       if (opened === null) file.close()
@@ -210,10 +229,10 @@ export class LogFollower {
     this.#entries = entries.filter((entry) => entry.type !== 'b')
     this.#baseLast = entries.find((entry) => entry.type === 'b')?.sealed?.last ?? 0
     const ends = new Map(entries.map((entry) => [entry.seq, entry.cut ?? Infinity]))
-    for (const [seq, marks] of this.#marks) {
+    for (const [seq, marks] of this.#marks.of) {
       const end = ends.get(seq) ?? 0
       while (marks.length > 0 && marks[marks.length - 1].offset >= end) marks.pop()
-      if (marks.length === 0) this.#marks.delete(seq)
+      if (marks.length === 0) this.#marks.of.delete(seq)
     }
     return true
   }
@@ -260,15 +279,15 @@ export class LogFollower {
 
   /** Remembers where this batch stands, if the last mark is far enough behind. */
   #note(seq: number, reader: SegmentReader): void {
-    const marks = this.#marks.get(seq)
-    if (marks === undefined || reader.linkStart - marks[marks.length - 1].offset < this.#markBytes) return
+    const marks = this.#marks.of.get(seq)
+    if (marks === undefined || reader.linkStart - marks[marks.length - 1].offset < this.#marks.bytes) return
     const { line, linkStart: offset } = reader
     marks.push({ offset, lsn: line.first, ms: line.time, chain: line.previous, records: reader.records - line.records })
   }
 
   /** Goes through a segment up to this record, so that its marks are known. */
   #markUpTo(piece: LogPiece, lsn: number): void {
-    const marks = this.#marks.get(piece.seq)
+    const marks = this.#marks.of.get(piece.seq)
     const file = this.#openFile(piece)
     if (file === null || marks === undefined) return
     try {

@@ -22,6 +22,7 @@ import { nodeCommands } from './commands.ts'
 import { evidenceFolder } from './evidence-folder.ts'
 import { openNodeEndpoint } from './metrics/node-endpoint.ts'
 import type { NodeEndpoint } from './metrics/node-endpoint.ts'
+import { openFeed, targetOf, wayInWords } from './outbox-feed.ts'
 import { makeSay } from './say.ts'
 
 const EXIT_OK = 0
@@ -75,7 +76,7 @@ async function run(options: Options, flags: Flags): Promise<void> {
       )
     }
     stopOnBugs()
-    node = new Node({ options, env: new SystemEnv(say), specs: nodeCommands, openLog, keepEvidence: evidenceFolder(values.dir) })
+    node = new Node({ options, env: new SystemEnv(say), specs: nodeCommands, openLog, openFeed, keepEvidence: evidenceFolder(values.dir) })
     node.onFatal = die
     listenToSignals(node)
     // Before the log is loaded: who balances load hears that it is.
@@ -101,6 +102,7 @@ function welcome(node: Node, endpoint: NodeEndpoint | null): void {
       `\n  stockd ${STOCKD_VERSION}  pid ${process.pid}  Node ${process.versions.node}\n` +
         `    port      ${node.port} on ${values.bind.join(' ')}\n` +
         `    log       ${kept}\n` +
+        `    orders    ${log === null ? 'nowhere: appendonly no' : wayInWords(targetOf(node.options))}\n` +
         `    contents  ${node.contents()}\n` +
         `    connect   redis-cli ${host}-p ${node.port}${auth}\n` +
         (endpoint === null ? '' : `    watch     ${endpoint.url}/metrics  /healthz  /readyz\n`) +

@@ -8,7 +8,7 @@
 // What a follower hands on must be what was appended under that LSN.
 
 import { BaseWriter } from '../../src/aof/base-writer.ts'
-import { LogFollower } from '../../src/aof/follower.ts'
+import { LogFollower, LogMarks } from '../../src/aof/follower.ts'
 import type { Log } from '../../src/aof/log.ts'
 import { readLog } from '../../src/aof/read-log.ts'
 import type { RecordSink } from '../../src/aof/record-parser.ts'
@@ -55,9 +55,10 @@ export function followerStorm(seed: number): FollowerStormResult {
   for (let life = 1; life <= 3; life++) {
     const log = open(disk, { now, policy, segmentBytes, keepFrom: () => keepFrom })
     appended.length = log.last
-    const markBytes = random.pick([1, 300, 65536])
-    const publisher = new LogFollower(disk, DIRECTORY, markBytes)
-    const watcher = new LogFollower(disk, DIRECTORY, markBytes)
+    const shared = new LogMarks(random.pick([1, 300, 65536]))
+    const marks = (): LogMarks => (random.chance(0.5) ? shared : new LogMarks(shared.bytes))
+    const publisher = new LogFollower(disk, DIRECTORY, marks())
+    const watcher = new LogFollower(disk, DIRECTORY, marks())
     publisher.seek(result.published + 1)
     let watched = random.below(log.last + 1)
     watcher.seek(watched + 1)
@@ -98,7 +99,7 @@ export function followerStorm(seed: number): FollowerStormResult {
       watcher.seek(oldest)
     }
     const lookBack = (): void => {
-      const reader = new LogFollower(disk, DIRECTORY, markBytes)
+      const reader = new LogFollower(disk, DIRECTORY, marks())
       const to = random.below(log.acked + 1)
       let wanted = to
       for (let pieces = 0; pieces < 5 && wanted > 0; pieces++) {

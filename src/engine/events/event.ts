@@ -3,6 +3,11 @@
 // `stream` names the history of one log: `n<node-number>_<8 hex digits of the log's node id>-<epoch>`. Within it `part` and `pseq` number
 // the events without a gap (engine/outbox.ts), so stream/part/pseq names an event for ever, and a gap is a loss.
 
+/** @param nodeId of the log's directory: a UUID */
+export function streamName(nodeNumber: number, nodeId: string, epoch: number): string {
+  return `n${nodeNumber}_${nodeId.slice(0, 8)}-${epoch}`
+}
+
 export const EVENT_TYPES = [
   'order.reserved',
   'order.confirmed',
