@@ -11,7 +11,7 @@ export interface ConsumerEndpointParts {
   readonly address: string
   readonly consumer: Pick<Consumer, 'counters' | 'status' | 'cursors'>
   /** True from the moment on at which it was asked to end. */
-  readonly isStopping: () => boolean
+  readonly isStopping?: () => boolean
 }
 
 export interface ConsumerEndpoint {
@@ -28,7 +28,7 @@ export async function openConsumerEndpoint({ port, address, consumer, isStopping
     metrics,
     alive: () => ({ isWell: true, body: { status: 'alive' } }),
     ready() {
-      if (isStopping()) return { isWell: false, body: { status: 'stopping', reason: 'what is in hand is stored, then it ends' } }
+      if (isStopping?.() === true) return { isWell: false, body: { status: 'stopping', reason: 'what is in hand is stored, then it ends' } }
       const { isReady, status, reason } = consumerReadiness(consumer.status)
       return { isWell: isReady, body: isReady ? { status } : { status, reason } }
     },

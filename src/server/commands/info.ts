@@ -31,6 +31,7 @@ const SECTIONS: readonly Section[] = [
   { name: 'CPU', isDefault: true, fields: cpu },
   { name: 'Modules', isDefault: true, fields: () => [] },
   { name: 'Stock', isDefault: true, fields: stock },
+  { name: 'Outbox', isDefault: true, fields: outbox },
   { name: 'Commandstats', isDefault: false, fields: commandStats },
   { name: 'Errorstats', isDefault: true, fields: errorStats },
   { name: 'Latencystats', isDefault: false, fields: latencyStats },
@@ -328,6 +329,36 @@ function audit({ auditor }: Node): Fields {
     ['audit_last_mark', auditor.lastMarkAt],
     ['audit_outbox_alarms', auditor.outbox.alarms],
     ['audit_outbox_alarm', auditor.outbox.alarm ?? ''],
+  ]
+}
+
+/** How far events are on their way into the orders database. `behind` of a step: events that have not taken it. */
+function outbox({ feed, log, engine }: Node): Fields {
+  if (feed === null || log === null) return [['outbox_sink', 'none']]
+  const { status } = feed
+  const sum = (numbers: readonly number[]): number => numbers.reduce((total, n) => total + n, 0)
+  const made = sum(Array.from({ length: PARTS }, (_, part) => engine.outbox.last(part)))
+  const fields: Fields = [
+    ['outbox_sink', status.sink],
+    ['outbox_events', made],
+    ['outbox_keep_from_lsn', status.keepFrom],
+    ['outbox_cpu_seconds', (status.cpuMicros / 1e6).toFixed(3)],
+  ]
+  if (status.sink === 'none') return fields
+  return [
+    ...fields,
+    ['outbox_state', status.state.replaceAll(/[\r\n]/g, ' ')],
+    ['outbox_connected', status.isConnected ? 1 : 0],
+    ['outbox_published_behind', Math.max(0, made - sum(status.published))],
+    ['outbox_acked_behind', Math.max(0, made - sum(status.acked))],
+    ['outbox_stored_behind', Math.max(0, made - sum(status.stored))],
+    ['outbox_lag_seconds', (status.lagMs / 1000).toFixed(3)],
+    ['outbox_durable_lsn', log.durable],
+    ['outbox_stored_lsn', status.storedLsn],
+    ['outbox_backlog_bytes', status.backlogBytes],
+    ['outbox_backlog_bytes_max', status.backlogBytesMax],
+    ['outbox_backlog_full', engine.backlogFull ? 1 : 0],
+    ...Object.entries(status.counters).map(([name, count]): readonly [string, number] => [`outbox_count_${name}`, count]),
   ]
 }
 
