@@ -143,7 +143,7 @@ export class LogEventReader implements EventReader {
   readonly #pseqs: Float64Array
   #sincePlace = 0
   /** Read and not given yet: queue[at..]. */
-  #queue: OutboxEvent[] = []
+  readonly #queue: OutboxEvent[] = []
   #at = 0
 
   constructor(source: LogEventSource, lsn: number, isCarrier: boolean) {
