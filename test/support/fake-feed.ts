@@ -36,7 +36,7 @@ export class FakeFeed implements EventFeed {
   isClosed = false
   /** Set: the log cannot be read. */
   failure: Error | null = null
-  /** While true, questions wait for `release`. */
+  /** While true, questions wait for `release`: before they are looked at, and again before what was found arrives. */
   isHolding = false
   readonly #held: (() => void)[] = []
 
@@ -64,13 +64,16 @@ export class FakeFeed implements EventFeed {
     const { from, to, count, isReverse } = range
     const found = this.entries.filter((entry) => compare(entry, from) >= 0 && compare(entry, to) <= 0)
     if (isReverse) found.reverse()
+    await this.#answers()
     return found.slice(0, Math.min(count, found.length))
   }
 
   async summary(): Promise<FeedSummary> {
     this.summaries++
     await this.#answers()
-    return { length: this.entries.length, first: this.entries[0] ?? null, last: this.entries.at(-1) ?? null }
+    const summary = { length: this.entries.length, first: this.entries[0] ?? null, last: this.entries.at(-1) ?? null }
+    await this.#answers()
+    return summary
   }
 
   seek(part: number, pseq: number): void {

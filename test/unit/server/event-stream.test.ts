@@ -79,12 +79,56 @@ describe('a reader that waits', () => {
     stage.feed.isHolding = true
     reader.ask('XREAD BLOCK 0 STREAMS stock:events 0')
     await stage.settle()
-    // The look has begun and will find nothing of this: the array is read when it is let go, so the entry comes behind that.
+    // It is looked at, nothing is found, and before that arrives there is something.
     stage.feed.release()
-    await Promise.resolve()
+    stage.feed.isHolding = true
+    await stage.settle()
     stage.feed.add(1, 1)
+    stage.feed.release()
     await stage.settle()
     expect(ids(reader.read())).toEqual(['1-1'])
+  })
+
+  it('misses nothing that comes while others are served', async () => {
+    const stage = new FeedStage()
+    const [near, far] = [stage.connect(), stage.connect()]
+    await stage.ask(near, 'XREAD BLOCK 0 STREAMS stock:events 1-1')
+    await stage.ask(far, 'XREAD BLOCK 0 STREAMS stock:events 2-2')
+    stage.feed.isHolding = true
+    stage.feed.add(2, 2)
+    await stage.settle()
+    stage.feed.release()
+    stage.feed.isHolding = true
+    await stage.settle()
+    stage.feed.add(3, 3)
+    stage.feed.release()
+    await stage.settle()
+    expect([ids(near.read()), ids(far.read())]).toEqual([['2-2'], ['3-3']])
+  })
+
+  it('gets more than a page in parts, and the rest when it asks for it', async () => {
+    const stage = new FeedStage()
+    const reader = stage.connect()
+    await stage.ask(reader, 'XREAD BLOCK 0 STREAMS stock:events $')
+    for (let i = 1; i <= 300; i++) stage.feed.put(1, i)
+    stage.feed.onEntries()
+    await stage.settle()
+    const first = ids(reader.read())
+    expect(first).toHaveLength(256)
+    const rest = ids(await stage.ask(reader, `XREAD BLOCK 0 STREAMS stock:events ${first.at(-1)}`))
+    expect([...first, ...rest]).toEqual(Array.from({ length: 300 }, (_, i) => `1-${i + 1}`))
+  })
+
+  it('is not led astray by one that closed while it looked', async () => {
+    const stage = new FeedStage()
+    stage.feed.put(1, 1)
+    const [gone, reader] = [stage.connect(), stage.connect()]
+    stage.feed.isHolding = true
+    await stage.ask(gone, 'XREAD BLOCK 0 STREAMS stock:events stock:events 9-9 0-0')
+    stage.node.closed(gone.session)
+    stage.feed.release()
+    await stage.settle()
+    expect(ids(await stage.ask(reader, 'XREAD BLOCK 0 STREAMS stock:events 0-0'))).toEqual(['1-1'])
   })
 
   it('gives up when its time is over, and answers nil', async () => {
