@@ -1,7 +1,7 @@
 // The published JSON schema of events (draft 2020-12): the contract with whoever reads them from the broker or from stock:events. It says
 // what event-body.ts checks, for programs that are not ours; sums and encodings, which a schema cannot say, are in the descriptions.
 
-import { EVENT_SCHEMA_VERSION } from '../engine/events/event.ts'
+import { EVENT_SCHEMA_VERSION, EVENT_TYPES } from '../engine/events/event.ts'
 
 const integer = (minimum: number, maximum = Number.MAX_SAFE_INTEGER): object => ({ type: 'integer', minimum, maximum })
 const name = { type: 'string', minLength: 1 }
@@ -42,24 +42,7 @@ export const EVENT_SCHEMA = {
   properties: {
     schema: { const: EVENT_SCHEMA_VERSION },
     id: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,120}$', description: 'Stream and LSN. The 16 events of one audit mark share it.' },
-    type: {
-      enum: [
-        'order.reserved',
-        'order.confirmed',
-        'order.released',
-        'order.expired',
-        'order.extended',
-        'order.returned',
-        'order.payment_orphaned',
-        'stock.created',
-        'stock.altered',
-        'stock.adjusted',
-        'stock.dropped',
-        'stock.soldout',
-        'stock.available',
-        'audit.mark',
-      ],
-    },
+    type: { enum: EVENT_TYPES },
     time: { ...integer(0), description: 'Unix ms: when it happened; of an expiry, the deadline.' },
     encoding: {
       const: 'latin1',
