@@ -1,7 +1,7 @@
 // A MariaDB for tests: a private one in a temporary directory, on a free loopback port, which can be killed and started again on its data.
 //
 //   const database = await startMariaDb({ args: ['--max-connections=10'] })
-//   const url = await database.fresh('orders')     a name that nobody else uses: mysql://root@127.0.0.1:port/t1234_1_orders
+//   const url = await database.fresh('orders')     a name that nobody else uses: mysql://root@127.0.0.1:port/t1234_0_0_orders
 //
 // It is as durable as a server in earnest: each commit is synced. Its data directory is a copy of one that is made once in a test run.
 // STOCKD_TEST_MYSQL=mysql://user:password@host:port names a server to use where a test only needs *some* server (`someMariaDb`).
@@ -49,10 +49,11 @@ export class MySqlServer {
     return `${origin}/${database}`
   }
 
-  /** A base name that is this test's alone. Databases that begin with it go away with `dropAll`. */
+  /** A base name that this call alone gives. Databases that begin with it go away with `dropAll`. */
   name(name: string): string {
-    this.#names.add(this.#prefix + name)
-    return this.#prefix + name
+    const unique = `${this.#prefix}${this.#names.size.toString(36)}_${name}`
+    this.#names.add(unique)
+    return unique
   }
 
   /** ... as a URL. */

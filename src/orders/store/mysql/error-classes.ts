@@ -137,7 +137,8 @@ const CODES: Readonly<Record<string, Meaning>> = {
 interface MysqlFailure extends Error {
   readonly code?: string
   readonly errno?: number
-  readonly fatal?: boolean
+  /** The whole statement, with all its data. */
+  sql?: string
 }
 
 /**
@@ -147,7 +148,10 @@ interface MysqlFailure extends Error {
  */
 export function asStoreError(error: unknown, where: string): unknown {
   if (!(error instanceof Error) || error instanceof StoreError) return error
-  const { code, errno, message } = flat(error)
+  const failure = flat(error)
+  // Whoever logs this must not log a batch of orders.
+  delete failure.sql
+  const { code, errno, message } = failure
   // Node's sockets have negative numbers, the server's are positive.
   const meaning = (errno !== undefined && errno > 0 ? NUMBERS[errno] : undefined) ?? (code === undefined ? undefined : CODES[code])
   const told = errno !== undefined && errno > 0 ? String(errno) : (code ?? '')

@@ -52,6 +52,12 @@ export interface MysqlStoreOptions {
   readonly statementTimeoutMs?: number
 }
 
+interface Applied {
+  readonly plan: BatchPlan
+  readonly conflict: string | null
+}
+
+const DUPLICATE = '1062'
 const CONNECTIONS_MAX = 4
 const CONNECT_TIMEOUT_MS = 5000
 const STATEMENT_TIMEOUT_MS = 30_000
@@ -106,14 +112,19 @@ export class MysqlStore implements Store {
   async apply(batch: EventBatch): Promise<BatchOutcome> {
     const database = this.#layout.databaseOfPart(batch.part)
     await this.#makeReady(database)
-    const { plan, conflict } = await this.#serverOf(database).transaction((session) => this.#apply(session, database, batch))
+    const attempt = (): Promise<Applied> => this.#serverOf(database).transaction((session) => this.#apply(session, database, batch))
+    const { plan, conflict } = await attempt().catch((error: unknown) => {
+      // Another consumer has just made the part's cursor, or a row of another stream's: now they are there to be seen.
+      if (error instanceof StoreError && error.code === DUPLICATE) return attempt()
+      throw error
+    })
     const { cursor, seen, early } = plan
     if (conflict !== null) return { cursor: plan.before ?? 0, stored: 0, seen: seen.length, early, conflict, marks: [] }
     const stored = plan.events.length + plan.dead.length
     return { cursor, stored, seen: seen.length, early, conflict: null, marks: await this.#compareMarks(batch, plan) }
   }
 
-  async #apply(session: Session, database: Database, batch: EventBatch): Promise<{ plan: BatchPlan; conflict: string | null }> {
+  async #apply(session: Session, database: Database, batch: EventBatch): Promise<Applied> {
     const plan = planBatch(await lockCursor(session, database, batch), batch)
     const conflict = plan.conflict ?? (await storedConflict(session, database, batch, plan.seen))
     if (conflict !== null || plan.events.length + plan.dead.length === 0) return { plan, conflict }
