@@ -15,7 +15,7 @@ export interface Family {
   readonly type: 'counter' | 'gauge'
   readonly labels?: readonly string[]
   /** Calls `add` once for every combination of labels; never, and the family is without values. */
-  collect(add: Add): void
+  readonly collect: (add: Add) => void
 }
 
 /** How late a timer of the loop may be, seconds. */

@@ -27,7 +27,6 @@ export function evidenceOf(
   return `${JSON.stringify(
     {
       what: 'an audit failed: the numbers of a SKU are not what its orders say',
-      time: new Date(at).toISOString(),
       at,
       ...source,
       violations: violations.map(({ equation, expected, found, text }) => ({ equation, expected, found, text })),

@@ -150,8 +150,9 @@ export class Auditor {
     const { env, lastLsn, runId, options } = this.#node
     if (this.#keep === null || this.stock === null || this.#evidence === EVIDENCE_MAX) return null
     this.#evidence++
-    const source = { node: `n${options.values['node-number']}`, run_id: runId, version: STOCKD_VERSION, lsn: lastLsn }
-    const stamp = new Date(failure.since).toISOString().replaceAll(/[-:.]/g, '')
+    const time = new Date(failure.since).toISOString()
+    const source = { time, node: `n${options.values['node-number']}`, run_id: runId, version: STOCKD_VERSION, lsn: lastLsn }
+    const stamp = time.replaceAll(/[-:.]/g, '')
     try {
       const path = this.#keep(`audit-${stamp}-${failure.generation}.json`, this.stock.evidence(failure, source))
       this.#evidenceOf.set(failure.generation, path)

@@ -146,7 +146,7 @@ describe('the metrics of a node', () => {
       ...{ backlogBytes: 1234, backlogBytesMax: 10_000, lagMs: 2500, cpuMicros: 1_500_000, counters: { nacks: 3 } },
     }
     stage.node.feed = { status } as unknown as EventFeed
-    stage.node.auditor.outbox.look(stage.env.now, stage.node.feed!.status)
+    stage.node.auditor.outbox.look(stage.env.now, stage.node.feed.status)
     stage.env.now += 4000
     const now = await scrape()
     const lag = (step: string): number[] => [
