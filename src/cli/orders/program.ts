@@ -11,12 +11,13 @@ import { EXIT_BUG, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.t
 import { addList } from './list.ts'
 import { addMigrate } from './migrate.ts'
 import { OrdersTool, TOOL, type AddCommand } from './orders-tool.ts'
+import { addRun } from './run.ts'
 import { addSchema } from './schema.ts'
 import { addShow } from './show.ts'
 import { addStats } from './stats.ts'
 
 /** In the order of the help. A new subcommand is a file and a line here. */
-const COMMANDS: readonly AddCommand[] = [addList, addShow, addStats, addMigrate, addSchema]
+const COMMANDS: readonly AddCommand[] = [addRun, addList, addShow, addStats, addMigrate, addSchema]
 
 export async function main(argv: readonly string[]): Promise<void> {
   const root = commandLine({

@@ -4,7 +4,7 @@
 // restart and passwords are put right. Exit codes:
 //
 //   0   stopped as asked: the batches in hand are stored and acked
-//   1   could not start: an option (one line on stderr says which)
+//   4   could not start: an option, the port of --http (one line on stderr says which)
 //   2   left at once, by a second signal: what was in hand comes again, to whoever consumes next
 //   70  a bug
 
@@ -36,7 +36,7 @@ export interface RunParts {
   readonly migrates: boolean
   readonly times?: Partial<ConsumerTimes>
   /** Opens the side door for metrics; called before anything is consumed. */
-  readonly openEndpoint?: (consumer: Consumer) => Promise<{ close(): Promise<void> } | null>
+  readonly openEndpoint: (consumer: Consumer, isStopping: () => boolean) => Promise<{ close(): Promise<void> } | null>
 }
 
 export async function run(parts: RunParts): Promise<never> {
@@ -53,7 +53,7 @@ export async function run(parts: RunParts): Promise<never> {
   const { name, batch, prefetch, connections } = parts
   const consumer = new Consumer({ store, broker, env, name, batch, prefetch, connections, times: parts.times ?? {}, onFatal: die })
   const stopped = onSignal(env)
-  const endpoint = (await parts.openEndpoint?.(consumer)) ?? null
+  const endpoint = await parts.openEndpoint(consumer, () => stopped.isAsked)
   env.say('notice', 'a consumer starts', { name, broker: broker.name, store: store.name, pid: process.pid })
 
   if (await isReady(parts, stopped)) {
@@ -144,6 +144,7 @@ class Progress {
   #stored = 0
   #at: number
   #wasIdle = true
+  #isStopped = false
   #cancel: () => void = () => {}
 
   constructor(consumer: Consumer, env: OrdersEnv) {
@@ -154,12 +155,16 @@ class Progress {
   }
 
   stop(): void {
+    this.#isStopped = true
     this.#cancel()
-    this.#cancel = () => {}
   }
 
   #next(): void {
-    this.#cancel = this.#env.after(PROGRESS_MS, () => void this.#tell().then(() => this.#next()))
+    this.#cancel = this.#env.after(PROGRESS_MS, () => {
+      void this.#tell().then(() => {
+        if (!this.#isStopped) this.#next()
+      })
+    })
   }
 
   async #tell(): Promise<void> {

@@ -19,6 +19,8 @@ export interface StoreOptions {
   readonly store?: string | undefined
   readonly databases?: number | undefined
   readonly tables?: number | undefined
+  /** mysql: to each server; what a consumer writes with. */
+  readonly connections?: number | undefined
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -45,6 +47,20 @@ export async function openStore(options: StoreOptions, use: StoreUse, environmen
     const path = address.slice('sqlite:'.length).replace(/^\/\/(?=\/)/, '')
     if (path === '') throw new StockdError('BAD_OPTION', 'sqlite: without a path; expected sqlite:aof/orders.db')
     return new SqliteStore({ path, mode: use, now: Date.now })
+  }
+  if (kind === 'mysql' || kind === 'mariadb') {
+    // Read only when it is needed: it brings the client library.
+    const { MysqlStore } = await import('../../orders/store/mysql/mysql-store.ts')
+    const { databases = 1, tables = 1, connections } = options
+    try {
+      return new MysqlStore({
+        urls: address.split(',').map((url) => url.trim()),
+        ...{ databases, tables, now: Date.now },
+        ...(connections === undefined ? {} : { connectionsMax: connections }),
+      })
+    } catch (error) {
+      throw new StockdError('BAD_OPTION', `the store: ${(error as Error).message}`, { cause: error })
+    }
   }
   throw new StockdError('BAD_OPTION', `a store is sqlite:<path> or mysql://user:password@host:port/name, not ${shown(address)}`)
 }

@@ -190,6 +190,15 @@ export class Consumer {
     return this.#cursors
   }
 
+  /** Messages that wait in the broker, by part; null: it is not connected, or does not say. */
+  async depths(): Promise<readonly number[] | null> {
+    try {
+      return (await this.#channel?.depths()) ?? null
+    } catch {
+      return null
+    }
+  }
+
   #onOutcome(at: StreamPart, outcome: WriteOutcome, lagMs: number): void {
     const { counters } = this
     counters.batches++

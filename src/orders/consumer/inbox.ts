@@ -69,15 +69,10 @@ export class Inbox {
     return { stream, entries: [...byPseq.values()].toSorted((a, b) => a.message.pseq - b.message.pseq), doubles }
   }
 
-  /** When the first open entry of a stream that is not in `except` came. */
-  openSince(except: { has(stream: string): boolean }): number | null {
-    for (const entry of this.#entries) if (isOpen(entry) && !except.has(entry.message.stream)) return entry.at
+  /** The first open entry of a stream that is not in `except`. */
+  first(except: { has(stream: string): boolean }): Entry | null {
+    for (const entry of this.#entries) if (isOpen(entry) && !except.has(entry.message.stream)) return entry
     return null
-  }
-
-  /** Open entries of this stream. */
-  openOf(stream: string): Entry[] {
-    return this.#entries.filter((entry): entry is Entry => isOpen(entry) && entry.message.stream === stream)
   }
 
   /** Unix ms: when the first open event happened. */

@@ -20,8 +20,11 @@ import { Inbox } from './inbox.ts'
 import type { Pick } from './inbox.ts'
 
 export interface ReaderTimes {
-  /** So long a batch waits for more. */
+  /** So long a batch waits for more ... */
   readonly lingerMs: number
+  /** ... and so long when its first event is older than `behindMs`: then there is more, and large batches are what catches up. */
+  readonly behindLingerMs: number
+  readonly behindMs: number
   /** So long the database may be away before the deliveries go back to the broker, which would cut off who holds them for half an hour. */
   readonly holdMs: number
   /** So long an event waits for one before it: another consumer may have that in its hands. Then the node is asked. */
@@ -40,6 +43,8 @@ export interface ReaderTimes {
 
 export const READER_TIMES: ReaderTimes = {
   lingerMs: 20,
+  behindLingerMs: 200,
+  behindMs: 2_000,
   holdMs: 60_000,
   patienceMs: 2_000,
   seekMs: 5_000,
@@ -288,8 +293,13 @@ export class PartReader {
   /** How long until there is a batch worth writing; 0: now. */
   #waitMs(): number {
     const now = this.#env.monotonic()
-    const since = this.#inbox.openSince(this.#waiting)
-    if (since !== null) return this.#inbox.open >= this.#options.batch ? 0 : Math.max(0, since + this.#times.lingerMs - now)
+    const first = this.#inbox.first(this.#waiting)
+    if (first !== null) {
+      if (this.#inbox.open >= this.#options.batch) return 0
+      const { lingerMs, behindLingerMs, behindMs } = this.#times
+      const isBehind = this.#env.now() - first.message.time > behindMs
+      return Math.max(0, first.at + (isBehind ? behindLingerMs : lingerMs) - now)
+    }
     const retryAt = Math.min(Infinity, ...[...this.#holes.values()].map((hole) => hole.retryAt).filter((at) => at > now))
     return retryAt - now
   }
@@ -390,7 +400,7 @@ export class PartReader {
   /** What came before the subscription ended is stored, if that goes smoothly: put back it would come late to whoever is next. */
   async #finish(session: Session): Promise<void> {
     const deadline = this.#env.monotonic() + this.#times.restMs * 5
-    while (!this.#isOver(session) && this.#env.monotonic() < deadline && this.#inbox.openSince(this.#waiting) !== null) {
+    while (!this.#isOver(session) && this.#env.monotonic() < deadline && this.#inbox.first(this.#waiting) !== null) {
       if ((await this.#writeOne(session)) !== null) return
     }
   }

@@ -46,7 +46,7 @@ class Stage extends Rig {
   }
 
   publish(part: number, pseq: number, more: Partial<Message> = {}): void {
-    const message = messageOf(part, pseq, more)
+    const message = messageOf(part, pseq, { time: this.env.now(), ...more })
     this.broker.inject(part, message.body, message)
   }
 

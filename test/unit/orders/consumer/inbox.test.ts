@@ -49,7 +49,7 @@ it('makes a batch of one stream, and goes past one that waits', () => {
   const past = inbox.pick(9, new Set([STREAM]))
   expect([past?.stream, pseqs(past?.entries ?? [])]).toEqual([other, [1, 2]])
   expect(inbox.pick(9, new Set([STREAM, other]))).toBeNull()
-  expect(inbox.openSince(new Set([STREAM]))).toBe(1)
+  expect(inbox.first(new Set([STREAM]))?.at).toBe(1)
 })
 
 it('hands out no more than asked for', () => {
