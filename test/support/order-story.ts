@@ -17,6 +17,8 @@ export interface StoryEvent extends StreamPart {
 export interface StoryOptions {
   readonly seed: number
   readonly stream?: string
+  /** What all names begin with: two stories in one store do not meet. */
+  readonly prefix?: string
   readonly skus?: number
   readonly buyers?: number
   /** One mark (16 events) after so many changes; 0: none. */
@@ -28,7 +30,7 @@ export interface StoryOptions {
 type Change = EventItem['change']
 type Balances = { total: number; available: number; reserved: number; sold: number }
 
-interface TellSku extends Balances {
+export interface TellSku extends Balances {
   readonly name: string
   readonly generation: number
   readonly price: number | null
@@ -36,7 +38,7 @@ interface TellSku extends Balances {
   version: number
 }
 
-interface TellItem {
+export interface TellItem {
   readonly sku: TellSku
   readonly ordered: number
   reserved: number
@@ -45,7 +47,7 @@ interface TellItem {
   returned: number
 }
 
-interface TellOrder {
+export interface TellOrder {
   readonly id: string
   readonly buyer: string | null
   readonly items: TellItem[]
@@ -53,6 +55,8 @@ interface TellOrder {
   state: string
   deadline: number
   ref: string | null
+  readonly createdAt: number
+  updatedAt: number
 }
 
 const shardOf = (name: string): number => {
@@ -71,18 +75,37 @@ export class OrderStory {
   readonly #markEvery: number
   readonly #changed = new Set<TellSku>()
   readonly #buyers: number
+  readonly #prefix: string
   #now: number
   #lsn = 0
   #mark = 0
   #sinceMark = 0
 
-  constructor({ seed, stream = 'n1_0a1b2c3d-1', skus = 5, buyers = 40, markEvery = 0, start = 1_792_000_000_000 }: StoryOptions) {
+  constructor({
+    seed,
+    stream = 'n1_0a1b2c3d-1',
+    prefix = '',
+    skus = 5,
+    buyers = 40,
+    markEvery = 0,
+    start = 1_792_000_000_000,
+  }: StoryOptions) {
     this.#random = new Random(seed)
     this.stream = stream
     this.#markEvery = markEvery
     this.#buyers = buyers
+    this.#prefix = prefix
     this.#now = start
     for (let i = 0; i < skus; i++) this.#create(i)
+  }
+
+  /** How the shop is now, by its own books: not from the events. */
+  get skus(): readonly Readonly<TellSku>[] {
+    return this.#skus
+  }
+
+  get orders(): readonly Readonly<TellOrder>[] {
+    return this.#orders
   }
 
   /** Tells on until there are so many events (a few more with marks). */
@@ -112,10 +135,10 @@ export class OrderStory {
     const random = this.#random
     const total = random.between(20, 2000)
     const sku: TellSku = {
-      name: index === 0 ? 'sku:größe' : `sku:${index}`,
+      name: `${this.#prefix}${index === 0 ? 'sku:größe' : `sku:${index}`}`,
       generation: 1 + random.below(3),
       price: random.chance(0.8) ? random.below(100_000) : null,
-      seller: random.chance(0.8) ? `seller${random.below(3)}` : null,
+      seller: random.chance(0.8) ? `${this.#prefix}seller${random.below(3)}` : null,
       version: 0,
       total: 0,
       available: 0,
@@ -144,8 +167,8 @@ export class OrderStory {
     const random = this.#random
     const chosen = this.#skus.filter(() => random.chance(0.4)).filter((sku) => sku.available > 5)
     if (chosen.length === 0) return
-    const buyer = random.chance(0.9) ? `u${random.below(this.#buyers)}` : null
-    const id = buyer === null ? `free-${this.#orders.length}` : `{${buyer}}${this.#orders.length.toString(36)}`
+    const buyer = random.chance(0.9) ? `${this.#prefix}u${random.below(this.#buyers)}` : null
+    const id = buyer === null ? `${this.#prefix}free-${this.#orders.length}` : `{${buyer}}${this.#orders.length.toString(36)}`
     const items = chosen.map((sku) => ({ sku, ordered: random.between(1, 5), reserved: 0, sold: 0, released: 0, returned: 0 }))
     const isPaid = random.chance(0.1)
     const order: TellOrder = {
@@ -156,6 +179,8 @@ export class OrderStory {
       state: isPaid ? 'CONFIRMED' : 'RESERVED',
       deadline: isPaid ? 0 : this.#now + 600_000,
       ref: random.chance(0.2) ? `ref_${random.below(1000)}` : null,
+      createdAt: this.#now,
+      updatedAt: this.#now,
     }
     this.#orders.push(order)
     const taken = items.map((item) => move(item, isPaid ? { sold: item.ordered } : { reserved: item.ordered }, item.ordered))
@@ -232,6 +257,7 @@ export class OrderStory {
     ref = order.ref,
   ): void {
     order.version++
+    order.updatedAt = this.#now
     this.#lsn++
     for (const item of order.items) if (moved.some((one) => one.item.sku === item.sku.name)) this.#changed.add(item.sku)
     const shard = shardOf(order.buyer ?? order.id)
