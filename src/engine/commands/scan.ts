@@ -75,7 +75,7 @@ function keys(call: Call): void {
 }
 
 /** A cursor as C's strtoul reads it: up to a NUL, signs are allowed, nothing is 0, 2^64 is too much. -1: invalid. */
-function parseCursor(request: Request, i: number): number {
+export function parseCursor(request: Request, i: number): number {
   if (request.length(i) > 40) return -1
   const text = request.untilNul(i)
   const parts = /^([+-]?)(\d+)$/.exec(text)

@@ -13,6 +13,7 @@ import { infoCommands } from './info.ts'
 import { observeCommands } from './observe.ts'
 import { serverCommands } from './server.ts'
 import { stockAofCommands } from './stock-aof.ts'
+import { stockOutboxCommands } from './stock-outbox.ts'
 import { streamReadingCommands } from './streams/reading.ts'
 import { refusedStreamCommands } from './streams/refused.ts'
 import { stockAuditCommands } from './stock-audit.ts'
@@ -37,6 +38,7 @@ export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): Co
     ...clusterCommands(),
     ...aclCommands(),
     ...stockAofCommands(node),
+    ...stockOutboxCommands(node),
     ...streamReadingCommands(node),
     ...refusedStreamCommands(),
     ...stockAuditCommands(node),
