@@ -57,7 +57,7 @@ export class SqliteSink implements Sink {
   #onWake: () => void = () => {}
   #lookedAt = -Infinity
   #over: Promise<void> = Promise.resolve()
-  readonly #counters = { stored: 0, seen: 0, dead: 0, rounds: 0, rewinds: 0 }
+  readonly #counters = { stored: 0, seen: 0, dead: 0, marks: 0, differences: 0, rounds: 0, rewinds: 0 }
 
   constructor(parts: SqliteSinkParts) {
     this.#parts = parts
@@ -269,6 +269,8 @@ export class SqliteSink implements Sink {
   }
 
   #told({ mark, differences }: { readonly mark: number; readonly differences: readonly string[] }): void {
+    this.#counters.marks++
+    this.#counters.differences += differences.length
     if (differences.length === 0) return
     const { env, store } = this.#parts
     env.say('warning', `ALARM: at audit mark ${mark} the orders database has other numbers than the node`, {
