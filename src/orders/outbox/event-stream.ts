@@ -38,6 +38,10 @@ export class EventStream {
   #bytes = 0
   #floor: StreamId = { ms: 0, lsn: 0 }
   #isFollowing = false
+  /** LSN of the newest entry that is known; when the memory begins anew, where it begins: an entry may stand right before that. */
+  #newest = 0
+  /** The same when news was last told. */
+  #told = 0
   /** By number of a segment: entries in its records up to `to`. */
   readonly #counts = new Map<number, { count: number; from: number; to: number }>()
   readonly #counter: LogFollower
@@ -50,6 +54,7 @@ export class EventStream {
       // A record with several events makes one entry: the first.
       if (this.#entries.at(-1)?.lsn === event.lsn) return
       this.#entries.push({ ms: this.#tailEvents.ms, lsn: event.lsn, event })
+      this.#newest = event.lsn
       this.#bytes += event.body.length + ENTRY_BYTES
     })
     this.#counter = new LogFollower(disk, directory, marks)
@@ -69,11 +74,15 @@ export class EventStream {
     return { length: first === undefined ? 0 : await this.#count(), first: first ?? null, last: last ?? null }
   }
 
-  /** @returns true if there is an entry now that was not there before */
+  /**
+   * @returns true if there may be an entry that nobody was told of yet. That a reader has seen it already says nothing: another one, who
+   * asked before, waits for it.
+   */
   hasNews(): boolean {
-    const newest = this.#entries.at(-1)
     this.#follow()
-    return this.#entries.at(-1) !== newest
+    const isNew = this.#newest > this.#told
+    this.#told = this.#newest
+    return isNew
   }
 
   close(): void {
@@ -108,6 +117,7 @@ export class EventStream {
     if (acked === 0 || this.#tail.read(acked, { batch: (at) => (ms = at), record() {} }) === 'gone') this.#tail.seek(acked + 1)
     this.#tailEvents.from = acked + 1
     this.#floor = acked === 0 ? { ms: 0, lsn: 0 } : { ms, lsn: acked }
+    this.#newest = acked
     this.#isFollowing = true
   }
 
