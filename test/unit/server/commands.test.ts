@@ -212,6 +212,7 @@ describe('INFO', () => {
         'CPU',
         'Modules',
         'Stock',
+        'Outbox',
         'Errorstats',
         'Cluster',
         'Keyspace',
