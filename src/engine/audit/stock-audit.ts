@@ -1,8 +1,9 @@
 // The recount of stock while the node sells, and what follows from it: a SKU whose numbers are not what its orders say takes no new
 // orders; RESERVE answers MISCONF, CONFIRM and RELEASE go on.
 //
-// A freeze is not in the log: it ends with `retry`, if a recount of the SKU is clean, and with the process. A restart has the numbers
-// that the log tells: that heals a memory that forgot; a bug of ours is found again within a pass.
+// A freeze is not in the log: it ends with `retry`, if a recount of the SKU is clean, and with the process. A restart takes the numbers
+// from the log. That heals a memory that forgot, unless the SKU changed since: then a record has wrong numbers, and replay stops at it.
+// A bug of ours makes the same numbers again, and is found again within a pass.
 
 import { recount } from '../../stock/audit.ts'
 import type { Ledger } from '../../stock/ledger.ts'

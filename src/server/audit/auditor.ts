@@ -141,7 +141,7 @@ export class Auditor {
     this.#node.env.say(
       'warning',
       'AUDIT FAILED: the numbers of a SKU are not what its orders say. It takes no new orders; CONFIRM and RELEASE go on. ' +
-        'A restart reads the numbers from the log; STOCK.AUDIT RETRY recounts it. Please report this with the evidence',
+        'STOCK.AUDIT RETRY recounts it; before a restart copy the directory. Please report this with the evidence',
       { sku: failure.name, what: failure.text, evidence: evidence ?? 'none', lsn: this.#node.lastLsn },
     )
   }
