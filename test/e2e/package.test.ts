@@ -60,7 +60,7 @@ describe('the published package', () => {
   it('says what it needs when Node is too old', async () => {
     // The check must be understood by a Node that knows nothing of what follows it.
     const old = `Object.defineProperty(process.versions, 'node', { value: '20.1.0' })`
-    for (const name of ['stockd', 'stockd-aof']) {
+    for (const name of ['stockd', 'stockd-aof', 'stockd-orders']) {
       const ended = await run([process.execPath, '--import', `data:text/javascript,${encodeURIComponent(old)}`, command(name), '--version'])
       expect(ended.code).not.toBe(0)
       expect(ended.stderr).toContain('needs Node.js 24')
