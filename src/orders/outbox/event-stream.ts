@@ -60,18 +60,19 @@ export class EventStream {
     this.#counter = new LogFollower(disk, directory, marks)
   }
 
-  async range(range: StreamRange): Promise<StreamEntry[]> {
+  /** @param acked entries of records up to here: as of the question, for "from now on" is meant from then on */
+  async range(range: StreamRange, acked: number): Promise<StreamEntry[]> {
     if (!(range.count > 0) || before(range.to, range.from)) return []
     this.#follow()
-    if (this.#isFollowing && before(this.#floor, range.from)) return this.#fromMemory(range)
-    return range.isReverse ? await this.#backwards(range) : await this.#forwards(range)
+    if (this.#isFollowing && before(this.#floor, range.from)) return this.#fromMemory(range, acked)
+    return range.isReverse ? await this.#backwards(range, acked) : await this.#forwards(range, acked)
   }
 
-  async summary(): Promise<StreamSummary> {
+  async summary(acked: number): Promise<StreamSummary> {
     const all = { from: { ms: 0, lsn: 0 }, to: { ms: Infinity, lsn: Infinity }, count: 1 }
-    const [first] = await this.range({ ...all, isReverse: false })
-    const [last] = await this.range({ ...all, isReverse: true })
-    return { length: first === undefined ? 0 : await this.#count(), first: first ?? null, last: last ?? null }
+    const [first] = await this.range({ ...all, isReverse: false }, acked)
+    const [last] = await this.range({ ...all, isReverse: true }, acked)
+    return { length: first === undefined ? 0 : await this.#count(acked), first: first ?? null, last: last ?? null }
   }
 
   /**
@@ -133,11 +134,11 @@ export class EventStream {
     this.#entries.splice(0, forgotten)
   }
 
-  #fromMemory({ from, to, count, isReverse }: StreamRange): StreamEntry[] {
+  #fromMemory({ from, to, count, isReverse }: StreamRange, acked: number): StreamEntry[] {
     const start = this.#firstNotBefore(from)
-    let end = start
-    if (isReverse) end = this.#firstNotBefore({ ms: to.ms, lsn: to.lsn + 1 })
-    else while (end < this.#entries.length && end - start < count && !before(to, this.#entries[end])) end++
+    let end = this.#firstNotBefore({ ms: to.ms, lsn: to.lsn + 1 })
+    while (end > start && this.#entries[end - 1].lsn > acked) end--
+    if (!isReverse) end = Math.min(end, start + count)
     return isReverse ? this.#entries.slice(Math.max(start, end - count), end).reverse() : this.#entries.slice(start, end)
   }
 
@@ -155,17 +156,16 @@ export class EventStream {
 
   // The files.
 
-  async #forwards({ from, to, count }: StreamRange): Promise<StreamEntry[]> {
-    const { disk, directory, marks, acked } = this.#options
+  async #forwards({ from, to, count }: StreamRange, acked: number): Promise<StreamEntry[]> {
+    const { disk, directory, marks } = this.#options
     const follower = new LogFollower(disk, directory, marks)
     const entries: StreamEntry[] = []
     const events = this.#collect(from, to, entries, count)
     try {
-      follower.seek(this.#startOf(follower, from, acked()))
+      follower.seek(this.#startOf(follower, from, acked))
       events.from = follower.nextLsn
-      const end = acked()
       while (entries.length < count && !events.isPast) {
-        const followed = follower.read(end, events.sink, PIECE_BYTES)
+        const followed = follower.read(acked, events.sink, PIECE_BYTES)
         if (followed === 'end') break
         if (followed === 'gone') follower.seek(follower.oldest())
         await this.#options.yield()
@@ -176,12 +176,12 @@ export class EventStream {
     }
   }
 
-  async #backwards({ from, to, count }: StreamRange): Promise<StreamEntry[]> {
-    const { disk, directory, marks, acked } = this.#options
+  async #backwards({ from, to, count }: StreamRange, acked: number): Promise<StreamEntry[]> {
+    const { disk, directory, marks } = this.#options
     const follower = new LogFollower(disk, directory, marks)
     const entries: StreamEntry[] = []
     try {
-      let end = Math.min(acked(), follower.lsnBehind(to.ms) - 1)
+      let end = Math.min(acked, follower.lsnBehind(to.ms) - 1)
       while (entries.length < count) {
         const start = follower.before(end + 1)
         if (start === null) break
@@ -223,8 +223,7 @@ export class EventStream {
   // Counting.
 
   /** Entries in all records up to what is acknowledged. Segments that were counted are not read again. */
-  async #count(): Promise<number> {
-    const acked = this.#options.acked()
+  async #count(acked: number): Promise<number> {
     const pieces = this.#counter.pieces()
     const listed = new Set(pieces.map((piece) => piece.seq))
     for (const seq of this.#counts.keys()) if (!listed.has(seq)) this.#counts.delete(seq)

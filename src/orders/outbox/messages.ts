@@ -73,8 +73,9 @@ export interface OutboxOrder {
 }
 
 export type ToOutbox =
-  | { readonly kind: 'range'; readonly id: number; readonly range: StreamRange }
-  | { readonly kind: 'summary'; readonly id: number }
+  /** `acked`: as of the question. What has come since is news. */
+  | { readonly kind: 'range'; readonly id: number; readonly acked: number; readonly range: StreamRange }
+  | { readonly kind: 'summary'; readonly id: number; readonly acked: number }
   | { readonly kind: 'seek'; readonly part: number; readonly pseq: number }
   | { readonly kind: 'close'; readonly drainMs: number }
 

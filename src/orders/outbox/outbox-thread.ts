@@ -48,6 +48,9 @@ export class OutboxThread {
   #cancelRestart: () => void = () => {}
   readonly #questions = new Map<number, Question>()
   #nextQuestion = 1
+  /** Somebody has asked since the last news: the worker tells of the next. */
+  #isAsked = false
+  #isTelling = false
   #isClosing = false
   #ended = Promise.withResolvers<void>()
 
@@ -74,17 +77,20 @@ export class OutboxThread {
   }
 
   progress(acked: number, durable: number): void {
-    if (acked !== this.#acked) this.#progress.acked = this.#acked = acked
+    if (acked !== this.#acked) {
+      this.#progress.acked = this.#acked = acked
+      if (!this.#isAsked && !this.#isTelling) this.#tellSoon()
+    }
     if (durable !== this.#durable) this.#progress.durable = this.#durable = durable
   }
 
   async range(range: StreamRange): Promise<readonly StreamEntry[]> {
-    const answer = await this.#ask((id) => ({ kind: 'range', id, range }))
+    const answer = await this.#ask((id) => ({ kind: 'range', id, acked: this.#acked, range }))
     return answer.kind === 'range' ? unpack(answer.entries) : []
   }
 
   async summary(): Promise<StreamSummary> {
-    const answer = await this.#ask((id) => ({ kind: 'summary', id }))
+    const answer = await this.#ask((id) => ({ kind: 'summary', id, acked: this.#acked }))
     if (answer.kind !== 'summary') return { length: 0, first: null, last: null }
     const [first, last] = unpack(answer.ends)
     return { length: answer.length, first: first ?? null, last: last ?? null }
@@ -108,6 +114,15 @@ export class OutboxThread {
     cancel()
   }
 
+  /** Whoever waits without having asked hears of every record, event or not: then they ask, and from then on the worker tells. */
+  #tellSoon(): void {
+    this.#isTelling = true
+    setImmediate(() => {
+      this.#isTelling = false
+      this.onEntries()
+    })
+  }
+
   #start(): void {
     this.#startedAt = this.#env.monotonic()
     const worker = new Worker(WORKER, { workerData: this.#order, name: 'outbox' })
@@ -122,6 +137,7 @@ export class OutboxThread {
     this.#worker = null
     for (const { failed } of this.#questions.values()) failed(new Error('stock:events cannot be read just now: its reader has ended'))
     this.#questions.clear()
+    this.#isAsked = false
     this.#ended.resolve()
     if (this.#isClosing) return
     if (this.#env.monotonic() - this.#startedAt > HEALTHY_MS) this.#restartMs = RESTART_MS_MIN
@@ -144,6 +160,7 @@ export class OutboxThread {
         this.status = message.status
         break
       case 'entries':
+        this.#isAsked = false
         this.onEntries()
         break
       case 'say':
@@ -171,6 +188,7 @@ export class OutboxThread {
       return Promise.reject(new Error('stock:events cannot be read just now: its reader is not there'))
     return new Promise((answered, failed) => {
       const id = this.#nextQuestion++
+      this.#isAsked = true
       this.#questions.set(id, { answered, failed })
       worker.postMessage(make(id))
     })

@@ -56,12 +56,14 @@ export class Outbox {
   #isWatched = false
   #onWatched: () => void = () => {}
   #isClosed = false
+  readonly #startedAt: number
   #cancelBeat: () => void = () => {}
 
   constructor(parts: OutboxParts) {
     const { order, disk, env } = parts
     const { directory, stream, lastLsn, pseqs, target } = order
     this.#parts = parts
+    this.#startedAt = env.now()
     this.#progress = new Progress(order.progress)
     const marks = new LogMarks()
     this.#files = new LogFollower(disk, directory, marks)
@@ -104,14 +106,14 @@ export class Outbox {
   receive(message: ToOutbox): void {
     switch (message.kind) {
       case 'range':
-        void this.#answer(message.id, async () => {
-          const entries = pack(await this.#events.range(message.range))
+        void this.#answer(message, async () => {
+          const entries = pack(await this.#events.range(message.range, message.acked))
           this.#parts.post({ kind: 'range', id: message.id, entries })
         })
         break
       case 'summary':
-        void this.#answer(message.id, async () => {
-          const { length, first, last } = await this.#events.summary()
+        void this.#answer(message, async () => {
+          const { length, first, last } = await this.#events.summary(message.acked)
           const ends = pack([first, last].filter((entry) => entry !== null))
           this.#parts.post({ kind: 'summary', id: message.id, length, ends })
         })
@@ -150,14 +152,15 @@ export class Outbox {
   }
 
   async #whenAcked(): Promise<void> {
-    for (let seen = 0; !this.#isClosed;) {
+    while (!this.#isClosed) {
       if (!this.#isWatched) await new Promise<void>((resolve) => (this.#onWatched = resolve))
-      await this.#progress.ackedBeyond(seen)
-      seen = this.#progress.acked
-      if (this.#isWatched && this.#hasNews()) {
+      const seen = this.#progress.acked
+      if (this.#hasNews()) {
         this.#isWatched = false
         this.#parts.post({ kind: 'entries' })
+        continue
       }
+      await this.#progress.ackedBeyond(seen)
       await new Promise<void>((resolve) => void this.#parts.env.after(NEWS_MS, resolve))
     }
   }
@@ -171,7 +174,7 @@ export class Outbox {
     }
   }
 
-  async #answer(id: number, work: () => Promise<void>): Promise<void> {
+  async #answer({ id }: { readonly id: number }, work: () => Promise<void>): Promise<void> {
     try {
       await work()
     } catch (error) {
@@ -214,8 +217,11 @@ export class Outbox {
       }
     }
     const durable = this.#progress.durable
-    const unread = point !== null && point.lsn < durable && point.waitingSince === 0 && !status.isConnected ? point.time + 1 : 0
-    const waitingSince = point?.waitingSince === 0 ? unread : (point?.waitingSince ?? 0)
+    let waitingSince = point?.waitingSince ?? 0
+    // Not even read, because the way is closed: since the last instant that is stored, or for as long as this thread knows.
+    if (point !== null && waitingSince === 0 && point.lsn < durable && !status.isConnected) {
+      waitingSince = point.time > 0 ? point.time : this.#startedAt
+    }
     const told: OutboxStatus = {
       ...status,
       state,

@@ -309,6 +309,7 @@ export class SqliteSink implements Sink {
       })
     }
     this.#onWake = () => {}
+    this.#isWoken = false
   }
 
   #pause(ms: number): Promise<void> {

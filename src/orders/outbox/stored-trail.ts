@@ -100,7 +100,7 @@ export class StoredTrail {
     const gone = next < 0 ? steps.length - 1 : next - 1
     if (gone > 0) steps.splice(0, gone)
     const [first] = steps
-    if (first === undefined || first.pseq > stored + 1) return { ...this.#floor, since: first?.ms ?? this.#floor.time }
+    if (first === undefined || first.pseq > stored + 1) return { ...this.#floor, since: first?.ms ?? 0 }
     // The first step itself may be the next one that is not stored.
     return { lsn: first.lsn - 1, time: first.msBefore - 1, since: first.ms }
   }

@@ -21,6 +21,8 @@ export type Row = Record<string, SQLOutputValue>
 
 /** How long a statement waits for another process's transaction. It blocks the thread; the caller's circuit does the longer waiting. */
 const BUSY_MS = 1000
+/** In the node's own thread readers of stock:events wait behind it. */
+const BUSY_OWN_MS = 50
 /** 16 MiB between checkpoints: fewer pages are written twice. */
 const CHECKPOINT_PAGES = 4000
 const CACHE_KIB = 32768
@@ -161,7 +163,7 @@ export class SqliteConnection {
         `${this.name} does not exist: a node makes it when it starts (stockd --dir), or name another with --store`,
       )
     }
-    const db = new DatabaseSync(this.path, { readOnly: this.isReadOnly, timeout: BUSY_MS })
+    const db = new DatabaseSync(this.path, { readOnly: this.isReadOnly, timeout: this.#mode === 'own' ? BUSY_OWN_MS : BUSY_MS })
     this.#db = db
     // Reading the header now: a file that is no database is found before anything is written into it.
     const { found, known } = this.versions()

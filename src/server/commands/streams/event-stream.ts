@@ -59,8 +59,9 @@ export interface Entries {
 /** A request that has asked the feed, and may wait for what comes. */
 class EventRead implements Parked {
   readonly session: Session
-  readonly deadline: number
   readonly isBlocking: boolean
+  /** When it stops waiting; null: it does not wait. */
+  readonly #until: number | null
   /** Where it waits for an entry; null: it does not wait, or not yet. */
   from: Position | null = null
   count = Infinity
@@ -71,8 +72,13 @@ class EventRead implements Parked {
   constructor(session: Session, deadline: number | null, writeEntries: EventRead['writeEntries']) {
     this.session = session
     this.isBlocking = deadline !== null
-    this.deadline = deadline ?? Infinity
+    this.#until = deadline
     this.writeEntries = writeEntries
+  }
+
+  /** It does not give up before it knows that there is nothing yet: what is there is given, however long the log takes to say so. */
+  get deadline(): number {
+    return this.from === null ? Infinity : (this.#until ?? Infinity)
   }
 
   /** False if the client has gone, or has its answer already. */
@@ -242,8 +248,9 @@ export class EventStream {
     let now: Position | null = null
     if (places.some(({ from }) => from === 'new')) {
       const generation = this.#generation
-      const { last } = await feed.summary()
-      now = last === null ? FIRST_POSITION : after(last)
+      // Not the summary: it counts.
+      const [last] = await feed.range({ from: FIRST_POSITION, to: LAST_POSITION, count: 1, isReverse: true })
+      now = last === undefined ? FIRST_POSITION : after(last)
       this.#learnQuiet(now, generation)
     }
     const ranges = places.map(({ from, count }) => ({ from: from === 'new' ? now! : from, to: LAST_POSITION, count, isReverse: false }))
