@@ -1,11 +1,16 @@
 // What the subcommands of stockd-orders share: the options about the store, what they say, and the exit code.
 
+import { StockdError } from '../../base/error.ts'
+import { DEFAULT_TOPOLOGY } from '../../orders/broker/topology.ts'
 import type { Store } from '../../orders/store/store.ts'
 import { badArgument, subcommand, type CommandLine } from '../command-line.ts'
 import { Console } from '../console.ts'
+import { AMQP_VARIABLE } from './broker-options.ts'
 import { openStore, type StoreOptions, type StoreUse } from './store-options.ts'
 
 export const TOOL = 'stockd-orders'
+
+const MIB = 2 ** 20
 
 export interface CommonOptions extends StoreOptions {
   readonly json?: true | undefined
@@ -24,13 +29,41 @@ export class OrdersTool {
     this.#root = root
   }
 
+  /** A subcommand that has subcommands of its own. */
+  group(name: string, about: string): CommandLine {
+    const group: CommandLine = subcommand(this.#root, name, about)
+    group
+      .usage('<command>')
+      .argument('[command]')
+      .action((given) => {
+        const names = group.commands.map((command) => command.name()).join(', ')
+        throw new StockdError(
+          'BAD_OPTION',
+          `${name} ${given === undefined ? 'what' : `cannot ${JSON.stringify(given)}`}: ${names}? (--help tells more)`,
+        )
+      })
+    return group
+  }
+
   /** A subcommand that works on a store. */
-  onStore(name: string, about: string) {
-    return subcommand(this.#root, name, about)
+  onStore(name: string, about: string, group: CommandLine = this.#root) {
+    return subcommand(group, name, about)
       .option('--store <url>', 'sqlite:<path>, or mysql://user:password@host:port/name (better in STOCKD_ORDERS_STORE)')
       .option('--databases <n>', 'mysql: how many databases the orders are spread over (1 to 16)', wholeNumber(1, 16))
       .option('--tables <n>', 'mysql: how many tables each database has (1 to 64)', wholeNumber(1, 64))
       .option('--json', 'for programs')
+  }
+
+  /** ... and with a broker. */
+  onStoreAndBroker(name: string, about: string) {
+    return this.onStore(name, about)
+      .option('--amqp <urls>', `amqp://user:password@host:port/vhost, or several with commas (better in ${AMQP_VARIABLE})`)
+      .option('--amqp-prefix <name>', 'what the names of queues and exchanges begin with', DEFAULT_TOPOLOGY.prefix)
+      .option('--amqp-exchange <name>', 'topic exchange of the node, if not <amqp-prefix>.events')
+      .option('--amqp-queue-bytes <n>', 'bytes that the queue of a part takes', wholeNumber(MIB, 2 ** 50), DEFAULT_TOPOLOGY.queueBytesMax)
+      .option('--amqp-ca <file>', 'certificates that the broker may have signed its own with')
+      .option('--amqp-cert <file>', 'certificate that is shown to the broker')
+      .option('--amqp-key <file>', 'key of --amqp-cert')
   }
 
   /** A subcommand that works on none. */

@@ -7,6 +7,9 @@ import { StoreError } from '../../orders/store/store-error.ts'
 import { STOCKD_VERSION } from '../../server/version.ts'
 import { commandLine, complaintOf } from '../command-line.ts'
 import { Console } from '../console.ts'
+import { addArchive } from './archive.ts'
+import { addCursor } from './cursor.ts'
+import { addDead } from './dead.ts'
 import { EXIT_BUG, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts'
 import { addList } from './list.ts'
 import { addMigrate } from './migrate.ts'
@@ -17,7 +20,10 @@ import { addShow } from './show.ts'
 import { addStats } from './stats.ts'
 
 /** In the order of the help. A new subcommand is a file and a line here. */
-const COMMANDS: readonly AddCommand[] = [addRun, addList, addShow, addStats, addMigrate, addSchema]
+const COMMANDS: readonly AddCommand[] = [
+  ...[addRun, addList, addShow, addStats, addDead, addArchive, addCursor],
+  ...[addMigrate, addSchema],
+]
 
 export async function main(argv: readonly string[]): Promise<void> {
   const root = commandLine({

@@ -1,38 +1,27 @@
 // `stockd-orders run`: the consumer's options. What it does is run-process.ts.
 
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { StockdError } from '../../base/error.ts'
-import { AmqpBroker } from '../../orders/broker/amqp-broker.ts'
-import { DEFAULT_TOPOLOGY } from '../../orders/broker/topology.ts'
 import { CONSUMER_TIMES } from '../../orders/consumer/consumer.ts'
 import { SystemOrdersEnv } from '../../orders/env.ts'
 import type { Level } from '../../server/env.ts'
 import { badArgument } from '../command-line.ts'
 import { openConsumerEndpoint } from '../metrics/consumer-endpoint.ts'
 import { makeSay } from '../say.ts'
+import { brokerAddress, makeBroker, requireAddress } from './broker-options.ts'
 import { wholeNumber, type OrdersTool } from './orders-tool.ts'
 import { run } from './run-process.ts'
 import { openStore } from './store-options.ts'
 
-const VARIABLE = 'STOCKD_AMQP'
 const BATCH = 500
 const CONNECTIONS = 4
 /** Of a pool, beside those that write: heartbeat, cursors. */
 const CONNECTIONS_BESIDE = 2
-const MIB = 2 ** 20
 
 export function addRun(tool: OrdersTool): void {
   tool
-    .onStore('run', 'takes events from the broker and puts them into the database, until it is stopped')
-    .option('--amqp <urls>', `amqp://user:password@host:port/vhost, or several with commas (better in ${VARIABLE})`)
-    .option('--amqp-prefix <name>', 'what the names of queues and exchanges begin with', DEFAULT_TOPOLOGY.prefix)
-    .option('--amqp-exchange <name>', 'topic exchange of the node, if not <amqp-prefix>.events')
-    .option('--amqp-queue-bytes <n>', 'bytes that the queue of a part takes', wholeNumber(MIB, 2 ** 50), DEFAULT_TOPOLOGY.queueBytesMax)
-    .option('--amqp-ca <file>', 'certificates that the broker may have signed its own with')
-    .option('--amqp-cert <file>', 'certificate that is shown to the broker')
-    .option('--amqp-key <file>', 'key of --amqp-cert')
+    .onStoreAndBroker('run', 'takes events from the broker and puts them into the database, until it is stopped')
     .option('--name <name>', 'of this consumer among those of the database; host and process by default', consumerName)
     .option('--batch <n>', 'events of one transaction, at most', wholeNumber(1, 10_000), BATCH)
     .option('--prefetch <n>', 'events of a part that wait here, at most; twice --batch by default', wholeNumber(2, 65_535))
@@ -54,17 +43,8 @@ export function addRun(tool: OrdersTool): void {
       const say = makeSay({ format, file: '', level: () => level })
       const env = new SystemOrdersEnv((at, message, details) => say(at, message, plain(details)))
       const name = options.name ?? `${hostname()}-${process.pid}-${randomBytes(2).toString('hex')}`
-      const broker = new AmqpBroker({
-        urls: addressOf(options.amqp, process.env),
-        topology: {
-          prefix: options.amqpPrefix,
-          queueBytesMax: options.amqpQueueBytes,
-          ...(options.amqpExchange === undefined ? {} : { exchange: options.amqpExchange }),
-        },
-        tls: { ca: pem('--amqp-ca', options.amqpCa), cert: pem('--amqp-cert', options.amqpCert), key: pem('--amqp-key', options.amqpKey) },
-        connectionName: `stockd-orders ${name}`,
-        ...{ env, prefetch },
-      })
+      const urls = requireAddress(brokerAddress(options, process.env))
+      const broker = makeBroker(urls, options, { env, prefetch, connectionName: `stockd-orders ${name}` })
       const store = await openStore({ ...options, connections: options.connections + CONNECTIONS_BESIDE }, 'own', process.env)
       // A title of its own takes the arguments, and with them passwords, out of the list of processes.
       if (options.amqp !== undefined || options.store !== undefined) process.title = 'stockd-orders'
@@ -81,29 +61,6 @@ export function addRun(tool: OrdersTool): void {
         },
       })
     })
-}
-
-/** --amqp, or the environment, or the file that it names. */
-function addressOf(flag: string | undefined, environment: NodeJS.ProcessEnv): string {
-  if (flag !== undefined) return flag
-  const given = environment[VARIABLE]
-  if (given !== undefined && given !== '') return given
-  const file = environment[`${VARIABLE}_FILE`]
-  if (file !== undefined && file !== '') return contentOf(`${VARIABLE}_FILE`, file).trim()
-  throw new StockdError('BAD_OPTION', `where the broker is must be told: --amqp amqp://host, or ${VARIABLE}`)
-}
-
-function pem(flag: string, file: string | undefined): string | null {
-  return file === undefined ? null : contentOf(flag, file)
-}
-
-function contentOf(option: string, file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new StockdError('BAD_OPTION', `${option} ${JSON.stringify(file)} cannot be read (${code})`, { cause: error })
-  }
 }
 
 function consumerName(text: string): string {
