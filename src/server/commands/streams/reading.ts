@@ -103,7 +103,7 @@ export function streamReadingCommands(node: Node): CommandSpec[] {
       categories: ['read', 'stream', 'fast'],
       keys: FIRST_KEY,
       since: '5.0.0',
-      complexity: 'O(1)',
+      complexity: 'O(N), N records written since it was last asked',
       syntax: 'key',
       summary: 'How many events stock:events has.',
       run(call) {
@@ -157,7 +157,7 @@ export function streamReadingCommands(node: Node): CommandSpec[] {
           arity: -3,
           keys: SECOND_KEY,
           since: '5.0.0',
-          complexity: 'O(1); with FULL O(N), N entries returned',
+          complexity: 'as XLEN; with FULL also O(N), N entries returned',
           syntax: 'key [FULL [COUNT count]]',
           summary: 'Length, ids, first and last event of stock:events.',
           run: xinfoStream,
