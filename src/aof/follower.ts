@@ -44,6 +44,8 @@ interface Mark {
 }
 
 const MARK_BYTES = 64 * 1024
+/** Read at a time: followers are many, and most look at little. */
+const WINDOW_BYTES = 256 * 1024
 /** The first batch of a segment is looked for here, and only then further. */
 const FIRST_READ_BYTES = 4 * LINE_BYTES_MAX
 /** Compactions and reopenings that may get in the way of finding one record. */
@@ -196,7 +198,12 @@ export class LogFollower {
         file.close()
         continue
       }
-      this.#reader = new SegmentReader(file, { nextLsn: start.lsn, chain: ANY_CHAIN, limit: entry.cut ?? undefined })
+      this.#reader = new SegmentReader(file, {
+        nextLsn: start.lsn,
+        chain: ANY_CHAIN,
+        limit: entry.cut ?? undefined,
+        windowBytes: WINDOW_BYTES,
+      })
       this.#reader.jump(this.#marks.of.get(entry.seq)?.findLast((mark) => mark.lsn <= this.#next) ?? start)
       this.#readerSeq = entry.seq
       return 'opened'
@@ -291,7 +298,7 @@ export class LogFollower {
     const file = this.#openFile(piece)
     if (file === null || marks === undefined) return
     try {
-      const reader = new SegmentReader(file, { nextLsn: piece.first, chain: ANY_CHAIN })
+      const reader = new SegmentReader(file, { nextLsn: piece.first, chain: ANY_CHAIN, windowBytes: WINDOW_BYTES })
       reader.jump(marks[marks.length - 1])
       for (let link = reader.nextLsn < lsn ? reader.next() : 'eof'; link !== 'eof' && link !== 'bad'; link = reader.next()) {
         if (link === 'batch') this.#note(piece.seq, reader)

@@ -50,16 +50,19 @@ export class SegmentReader {
   sealed = false
   /** The window: bytes[0..#filled) are the file's from #from on. */
   bytes: Buffer
+  readonly #windowBytes: number
   #from = 0
   #filled = 0
   readonly #parser = new RecordParser()
 
-  constructor(file: DiskFile, options: { nextLsn: number; chain: number; limit?: number | undefined }) {
+  /** @param options.windowBytes read at a time */
+  constructor(file: DiskFile, options: { nextLsn: number; chain: number; limit?: number | undefined; windowBytes?: number }) {
     this.file = file
     this.limit = Math.min(file.size(), options.limit ?? Infinity)
     this.nextLsn = options.nextLsn
     this.chain = options.chain
-    this.bytes = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, Math.max(this.limit, 1)))
+    this.#windowBytes = options.windowBytes ?? READ_BYTES
+    this.bytes = Buffer.allocUnsafeSlow(Math.min(this.#windowBytes, Math.max(this.limit, 1)))
   }
 
   /** Reads the first line. @returns false (with `problem`) if it is damaged or missing. */
@@ -97,8 +100,8 @@ export class SegmentReader {
     if (size <= this.limit) return false
     this.#filled = Math.max(0, Math.min(this.#filled, this.limit - this.#from))
     this.limit = size
-    if (this.bytes.length < READ_BYTES && size - this.offset > this.bytes.length) {
-      const wider = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, Math.max(2 * this.bytes.length, size - this.offset)))
+    if (this.bytes.length < this.#windowBytes && size - this.offset > this.bytes.length) {
+      const wider = Buffer.allocUnsafeSlow(Math.min(this.#windowBytes, Math.max(2 * this.bytes.length, size - this.offset)))
       this.bytes.copy(wider, 0, 0, this.#filled)
       this.bytes = wider
     }
@@ -212,7 +215,7 @@ export class SegmentReader {
       const n = this.file.read(target, this.#filled, target.length - this.#filled, offset + this.#filled)
       if (n === 0) break
       this.#filled += n
-      if (this.#filled >= length && n < READ_BYTES) break
+      if (this.#filled >= length && n < this.#windowBytes) break
     }
     // A file that became shorter than it said: what is missing reads as zeros, which no line is.
     if (this.#filled < length) {

@@ -24,7 +24,9 @@ export interface EventStreamOptions {
 const KEPT_BYTES = 8 * 1024 * 1024
 /** What an entry takes beside its body. */
 const ENTRY_BYTES = 200
-const PIECE_BYTES = 1024 * 1024
+const PIECE_BYTES = 512 * 1024
+/** Readers of long ranges that are remembered. */
+const READERS_KEPT = 8
 /** Records that a reader who was away may have missed before the memory begins anew instead of being brought up to date. */
 const MISSED_MAX = 20_000
 const COUNTED_AT_ONCE = 4 * 1024 * 1024
@@ -45,6 +47,8 @@ export class EventStream {
   /** By number of a segment: entries in its records up to `to`. */
   readonly #counts = new Map<number, { count: number; from: number; to: number }>()
   readonly #counter: LogFollower
+  /** Used last first. */
+  readonly #readers: ForwardReader[] = []
 
   constructor(options: EventStreamOptions) {
     this.#options = options
@@ -89,6 +93,7 @@ export class EventStream {
   close(): void {
     this.#tail.close()
     this.#counter.close()
+    for (const reader of this.#readers) reader.close()
   }
 
   // The newest entries.
@@ -157,23 +162,43 @@ export class EventStream {
   // The files.
 
   async #forwards({ from, to, count }: StreamRange, acked: number): Promise<StreamEntry[]> {
-    const { disk, directory, marks } = this.#options
-    const follower = new LogFollower(disk, directory, marks)
-    const entries: StreamEntry[] = []
-    const events = this.#collect(from, to, entries, count)
+    const reader = this.#readerFrom(from, acked)
+    reader.isBusy = true
+    const found: StreamEntry[] = []
     try {
-      follower.seek(this.#startOf(follower, from, acked))
-      events.from = follower.nextLsn
-      while (entries.length < count && !events.isPast) {
-        const followed = follower.read(acked, events.sink, PIECE_BYTES)
-        if (followed === 'end') break
-        if (followed === 'gone') follower.seek(follower.oldest())
+      for (;;) {
+        for (const entry of reader.entries) {
+          if (before(entry, from) || entry.lsn > acked) continue
+          if (before(to, entry)) return found
+          found.push(entry)
+          if (found.length === count) return found
+        }
+        if (!reader.readOn(acked)) return found
         await this.#options.yield()
       }
-      return entries.length > count ? entries.slice(0, count) : entries
+    } catch (error) {
+      reader.isSound = false
+      throw error
     } finally {
-      follower.close()
+      reader.isBusy = false
+      this.#keep(reader)
     }
+  }
+
+  /** One that has come to this place, or a new one. */
+  #readerFrom(from: StreamId, acked: number): ForwardReader {
+    const at = this.#readers.findIndex((reader) => !reader.isBusy && reader.isAt(from))
+    if (at >= 0) return this.#readers.splice(at, 1)[0]
+    const { disk, directory, marks, stream } = this.#options
+    const follower = new LogFollower(disk, directory, marks)
+    follower.seek(this.#startOf(follower, from, acked))
+    return new ForwardReader(stream, follower, from)
+  }
+
+  #keep(reader: ForwardReader): void {
+    if (reader.isSound) this.#readers.unshift(reader)
+    else reader.close()
+    for (const old of this.#readers.splice(READERS_KEPT)) old.close()
   }
 
   async #backwards({ from, to, count }: StreamRange, acked: number): Promise<StreamEntry[]> {
@@ -186,7 +211,7 @@ export class EventStream {
         const start = follower.before(end + 1)
         if (start === null) break
         const piece: StreamEntry[] = []
-        const events = this.#collect(from, to, piece, Infinity)
+        const events = new Collected(this.#options.stream, { from, to, into: piece })
         events.to = end
         follower.seek(start)
         let followed = follower.read(end, events.sink)
@@ -213,11 +238,6 @@ export class EventStream {
       if (follower.read(before, { batch: (at) => (ms = at), record() {} }) === 'end' && ms <= from.ms) return from.lsn
     }
     return follower.lsnAt(from.ms)
-  }
-
-  /** Takes the entries between two ids. */
-  #collect(from: StreamId, to: StreamId, into: StreamEntry[], count: number): Collected {
-    return new Collected(this.#options.stream, { from, to, into, count })
   }
 
   // Counting.
@@ -256,23 +276,61 @@ export class EventStream {
   }
 }
 
+/** Somebody who reads on and on, page by page: what was read behind the last page is the next one. */
+class ForwardReader {
+  isBusy = false
+  isSound = true
+  /** All entries of the records that were read last, as far as they are not before `#from`. */
+  entries: StreamEntry[] = []
+  #from: StreamId
+  readonly #follower: LogFollower
+  readonly #events: RecordEvents
+
+  constructor(stream: string, follower: LogFollower, from: StreamId) {
+    this.#from = from
+    this.#follower = follower
+    this.#events = new RecordEvents(stream, (event) => {
+      const entry = { ms: this.#events.ms, lsn: event.lsn, event }
+      if (!before(entry, from) && this.entries.at(-1)?.lsn !== event.lsn) this.entries.push(entry)
+    })
+    this.#events.from = follower.nextLsn
+  }
+
+  /** Every entry from this place on is here, or comes next. */
+  isAt(from: StreamId): boolean {
+    return !before(from, this.#from) && from.lsn <= this.#follower.nextLsn
+  }
+
+  /** @returns false: there is no more */
+  readOn(acked: number): boolean {
+    const follower = this.#follower
+    const last = this.entries.at(-1)
+    if (follower.nextLsn > acked) return false
+    if (last !== undefined) this.#from = { ms: last.ms, lsn: last.lsn + 1 }
+    this.entries = []
+    if (follower.read(acked, this.#events, PIECE_BYTES) === 'gone') follower.seek(follower.oldest())
+    this.#events.from = follower.nextLsn
+    return true
+  }
+
+  close(): void {
+    this.#follower.close()
+  }
+}
+
 /** A sink for the entries between two ids. */
 class Collected {
   readonly #events: RecordEvents
-  /** An entry behind the range has been seen. */
-  isPast = false
   /** Instant of the first batch. */
   firstMs = Infinity
   /** Records behind this one are passed over. */
   to = Infinity
   readonly sink
 
-  constructor(stream: string, { from, to, into, count }: { from: StreamId; to: StreamId; into: StreamEntry[]; count: number }) {
+  constructor(stream: string, { from, to, into }: { from: StreamId; to: StreamId; into: StreamEntry[] }) {
     this.#events = new RecordEvents(stream, (event) => {
-      const id = { ms: this.#events.ms, lsn: event.lsn }
-      if (before(id, from) || into.length >= count || into.at(-1)?.lsn === id.lsn) return
-      if (before(to, id)) this.isPast = true
-      else into.push({ ...id, event })
+      const entry = { ms: this.#events.ms, lsn: event.lsn, event }
+      if (!before(entry, from) && !before(to, entry) && into.at(-1)?.lsn !== entry.lsn) into.push(entry)
     })
     const events = this.#events
     this.sink = {
@@ -282,15 +340,9 @@ class Collected {
       },
       record: (bytes: Uint8Array, argc: number, start: Int32Array, end: Int32Array, lsn: number): void => {
         // What cannot be in the range is not decoded.
-        if (lsn > this.to || into.length >= count || this.isPast || events.ms < from.ms) return
-        if (events.ms > to.ms) this.isPast = true
-        else events.record(bytes, argc, start, end, lsn)
+        if (lsn <= this.to && events.ms >= from.ms && events.ms <= to.ms) events.record(bytes, argc, start, end, lsn)
       },
     }
-  }
-
-  set from(lsn: number) {
-    this.#events.from = lsn
   }
 }
 
