@@ -115,9 +115,14 @@ export class MariaDb extends MySqlServer {
     await this.#server.kill9()
   }
 
-  /** SIGSTOP, SIGCONT: connections stay, nothing answers. */
-  signal(signal: NodeJS.Signals): void {
-    this.#server.signal(signal)
+  /** Connections stay, nothing answers. */
+  async freeze(): Promise<void> {
+    this.#server.signal('SIGSTOP')
+    await eventually('the server to stand still', () => / T /.test(readFileSync(`/proc/${this.pid}/stat`, 'utf8')))
+  }
+
+  thaw(): void {
+    this.#server.signal('SIGCONT')
   }
 
   /** On the same data and port, after `stop` or `kill9`; `args` instead of those of before. */
@@ -199,6 +204,8 @@ async function launch(dir: string, port: number, options: MariaDbOptions): Promi
     '--no-defaults',
     ...asRoot,
     `--datadir=${join(dir, 'data')}`,
+    // A server that starts sweeps its temporary directory, with the temporary tables of others in it.
+    `--tmpdir=${dir}`,
     `--socket=${join(dir, 's')}`,
     `--pid-file=${join(dir, 'pid')}`,
     `--port=${port}`,

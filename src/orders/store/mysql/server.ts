@@ -5,6 +5,8 @@
 //
 // Every connection is strict and READ COMMITTED, whatever the server's defaults are. Numbers of 64 bits come as text (`int`).
 
+import { connect, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { callbackify } from 'node:util'
 import type { PoolConnection as CallbackConnection } from 'mysql2'
 import { createPool, type Pool, type PoolConnection } from 'mysql2/promise'
@@ -48,20 +50,26 @@ const SESSION = [
 ]
 /** Statements in one compound statement: enough to forget the round trip, few enough that the server's parser stays small. */
 const TOGETHER_BYTES = 256 * 1024
-const IDLE_MS = 60_000
+const IDLE_MS = 3000
+const KEEP_ALIVE_MS = 10_000
+/** So long a server has to say goodbye. */
+const CLOSE_MS = 1000
 
 export class MysqlServer {
   readonly safe: string
   readonly limits: ServerLimits
   readonly #pool: Pool
   readonly #prepared = new WeakSet<object>()
+  readonly #sockets = new Set<Socket>()
   #flavor: Flavor | null = null
 
   constructor(dsn: Dsn, limits: ServerLimits) {
     this.safe = dsn.safe
     this.limits = limits
     this.#pool = createPool({
-      ...(dsn.socketPath === null ? { host: dsn.host, port: dsn.port } : { socketPath: dsn.socketPath }),
+      stream: () => this.#dial(dsn),
+      // For the name that TLS checks.
+      host: dsn.host,
       user: dsn.user,
       password: dsn.password,
       charset: 'utf8mb4',
@@ -76,10 +84,10 @@ export class MysqlServer {
       },
       connectTimeout: limits.connectTimeoutMs,
       connectionLimit: limits.connectionsMax,
-      maxIdle: limits.connectionsMax,
+      // On a server with few connections, those that nobody uses are another consumer's.
+      maxIdle: limits.connectionsMax - 1,
       idleTimeout: IDLE_MS,
-      enableKeepAlive: true,
-      keepAliveInitialDelay: 10_000,
+      gracefulEnd: true,
       ...(dsn.tls === null ? {} : { ssl: { ...dsn.tls, verifyIdentity: dsn.tls.rejectUnauthorized } }),
     })
   }
@@ -116,7 +124,7 @@ export class MysqlServer {
       await session.change('START TRANSACTION')
       result = await work(session)
     } catch (error) {
-      await this.#rollBack(connection, session)
+      await this.#rollBack(connection, session, error)
       throw asStoreError(error, this.safe)
     }
     try {
@@ -150,7 +158,7 @@ export class MysqlServer {
       await this.#rollBack(connection, session)
       return result
     } catch (error) {
-      await this.#rollBack(connection, session)
+      await this.#rollBack(connection, session, error)
       throw asStoreError(error, this.safe)
     }
   }
@@ -171,7 +179,24 @@ export class MysqlServer {
   }
 
   async close(): Promise<void> {
-    await this.#pool.end().catch(() => {}) // Connections that cannot say goodbye are gone all the same.
+    const ended = this.#pool.end().catch(() => {}) // Connections that cannot say goodbye are gone all the same.
+    const patience = new AbortController()
+    const late = delay(CLOSE_MS, undefined, { signal: patience.signal }).catch(() => {})
+    await Promise.race([ended, late])
+    patience.abort()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  /** Our own sockets: mysql2 ends a connection by waiting for the server to end it too, which one that stands still never does. */
+  #dial({ socketPath, host, port }: Dsn): Socket {
+    const socket =
+      socketPath === null
+        ? connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS })
+        : connect({ path: socketPath })
+    this.#sockets.add(socket)
+    socket.once('finish', () => socket.destroy())
+    socket.once('close', () => this.#sockets.delete(socket))
+    return socket
   }
 
   async #connect(): Promise<PoolConnection> {
@@ -225,15 +250,24 @@ export class MysqlServer {
     }
   }
 
-  async #rollBack(connection: PoolConnection, session: Session): Promise<void> {
+  /** @param error what ended the work, if anything did */
+  async #rollBack(connection: PoolConnection, session: Session, error?: unknown): Promise<void> {
+    // A statement without an answer still occupies the connection: ROLLBACK would wait behind it for ever. The server rolls back what a
+    // lost connection leaves.
+    if (!isAnswer(error)) return connection.destroy()
     try {
       await session.change('ROLLBACK')
       connection.release()
     } catch {
-      // The server rolls back what a lost connection leaves.
       connection.destroy()
     }
   }
+}
+
+/** The server said it, or nothing of the connection did: the next statement will be answered. */
+function isAnswer(error: unknown): boolean {
+  const { code, errno } = error instanceof Error ? (error as Error & { code?: string; errno?: number }) : {}
+  return code === undefined || error instanceof StoreError || (errno !== undefined && errno > 0)
 }
 
 /** MariaDB runs a block of statements that comes as one: a batch into 64 tables waits for one answer, not for 200. */
