@@ -129,7 +129,7 @@ const CODES: Readonly<Record<string, Meaning>> = {
   PROTOCOL_ENQUEUE_AFTER_FATAL_ERROR: GONE,
   ER_SERVER_SHUTDOWN: STOPPING,
   HANDSHAKE_NO_SSL_SUPPORT: operator('the server does not speak TLS: enable it there, or leave tls out of the URL'),
-  HANDSHAKE_SSL_ERROR: operator('TLS failed'),
+  HANDSHAKE_SSL_ERROR: operator('TLS failed (a server is checked by its host name, never by its address)'),
   HANDSHAKE_UNKNOWN_ERROR: operator('the server could not be understood: is it MySQL?'),
   AUTH_SWITCH_PLUGIN_ERROR: operator('the server wants a way of authentication that is not supported'),
 }
