@@ -34,6 +34,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   '@commander-js/extra-typings': 'src/cli/command-line.ts',
   '@prometheus-io/client': 'src/cli/metrics/registry.ts',
   'amqplib': 'src/orders/broker/amqp/link.ts',
+  'ioredis': 'src/cli/orders/node-client.ts',
   'kysely': 'src/orders/store/mysql/migrations.ts',
   'mysql2': 'src/orders/store/mysql/server.ts',
   'pino': 'src/cli/say.ts',

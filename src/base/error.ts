@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'LOG_WRITE' // write, fsync, rename ... failed
   | 'LISTEN' // the port cannot be opened
   | 'BROKER' // the message broker cannot be reached, says no, or is set up differently
+  | 'NODE' // a node that a tool asks cannot be reached, says no, or is none
 
 export class StockdError extends Error {
   override readonly name = 'StockdError'

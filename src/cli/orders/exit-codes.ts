@@ -11,3 +11,9 @@ export const EXIT_UNAVAILABLE = 3
 export const EXIT_FAILED = 4
 /** A bug of ours. */
 export const EXIT_BUG = 70
+
+// reconcile and doctor answer a question, and do it as diff(1) does: 0 equal, or well; 1 different, or worth a look; 2 could not compare, or
+// broken.
+
+export const EXIT_DIFFERENT = 1
+export const EXIT_TROUBLE = 2

@@ -6,6 +6,7 @@ import type { Store } from '../../orders/store/store.ts'
 import { badArgument, subcommand, type CommandLine } from '../command-line.ts'
 import { Console } from '../console.ts'
 import { AMQP_VARIABLE } from './broker-options.ts'
+import { collectNodes, NODE_VARIABLE } from './node-options.ts'
 import { openStore, type StoreOptions, type StoreUse } from './store-options.ts'
 
 export const TOOL = 'stockd-orders'
@@ -64,6 +65,16 @@ export class OrdersTool {
       .option('--amqp-ca <file>', 'certificates that the broker may have signed its own with')
       .option('--amqp-cert <file>', 'certificate that is shown to the broker')
       .option('--amqp-key <file>', 'key of --amqp-cert')
+  }
+
+  /** ... and with nodes. */
+  onStoreBrokerAndNodes(name: string, about: string) {
+    return this.onStoreAndBroker(name, about)
+      .option('--node <host:port>', `a node; may be given again (else ${NODE_VARIABLE}, else the one that runs here)`, collectNodes)
+      .option(
+        '--node-user <name>',
+        `who asks it; the password is in ${NODE_VARIABLE}_PASSWORD, or in the file of ${NODE_VARIABLE}_PASSWORD_FILE`,
+      )
   }
 
   /** A subcommand that works on none. */

@@ -14,6 +14,7 @@ import { EXIT_BUG, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.t
 import { addList } from './list.ts'
 import { addMigrate } from './migrate.ts'
 import { OrdersTool, TOOL, type AddCommand } from './orders-tool.ts'
+import { addReconcile } from './reconcile.ts'
 import { addRun } from './run.ts'
 import { addSchema } from './schema.ts'
 import { addShow } from './show.ts'
@@ -21,7 +22,7 @@ import { addStats } from './stats.ts'
 
 /** In the order of the help. A new subcommand is a file and a line here. */
 const COMMANDS: readonly AddCommand[] = [
-  ...[addRun, addList, addShow, addStats, addDead, addArchive, addCursor],
+  ...[addRun, addList, addShow, addStats, addDead, addReconcile, addArchive, addCursor],
   ...[addMigrate, addSchema],
 ]
 
