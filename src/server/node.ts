@@ -520,6 +520,7 @@ export class Node {
     let input = 0
     for (const session of this.sessions.values()) {
       input += session.inputQueued
+      if (session.isReadingPaused) this.turn.probe(session)
       if (session.isClosing || (session.hasEnded && session.parked !== null)) {
         const since = this.#closingSince.get(session) ?? now
         this.#closingSince.set(session, since)

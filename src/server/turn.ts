@@ -186,6 +186,14 @@ export class Turn {
     if (session.parked === null && !session.isReady) this.close(session)
   }
 
+  /**
+   * Reads a little of what a session has sent that may wait for ever and has sent too much behind that: only who reads hears that the
+   * peer has gone.
+   */
+  probe(session: Session): void {
+    if (session.parked?.endsWithInput === true && !this.#isStopping) resumeReading(session)
+  }
+
   /** Takes no more input from anybody: the node stops. What has come is still answered. */
   stopReading(sessions: Iterable<Session>): void {
     this.#isStopping = true

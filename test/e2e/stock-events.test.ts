@@ -288,6 +288,47 @@ describe('stock:events', () => {
   }, 60_000)
 })
 
+describe('a client that is not nice', () => {
+  it('floods the node behind its XREAD and goes: it is noticed', async () => {
+    const node = await startNode()
+    await using admin = await node.connect()
+    const clients = await Promise.all(Array.from({ length: 10 }, () => node.connect()))
+    const flood = Buffer.concat(Array.from({ length: 80_000 }, () => encodeRequest(['PING'])))
+    for (const client of clients) {
+      client.socket.on('error', () => {})
+      client.send(encodeRequest(['XREAD', 'BLOCK', '0', 'STREAMS', KEY, '$']))
+      client.send(flood)
+    }
+    await eventually('all are blocked', async () => /blocked_clients:10/.test(String(await admin.call('INFO', 'clients'))))
+    for (const [i, client] of clients.entries()) {
+      if (i % 2 === 0) client.socket.destroy()
+      else client.socket.resetAndDestroy()
+    }
+    await eventually('all are gone', async () => /connected_clients:1\r/.test(String(await admin.call('INFO', 'clients'))), 60_000)
+  })
+
+  it('names a hundred thousand keys, or asks for everything at once, and the node works on', async () => {
+    const node = await startNode()
+    await using client = await node.connect()
+    await client.call('STOCK.CREATE', 'sku', 10)
+    const names = Array.from({ length: 100_000 }, () => 'nothing')
+    client.send(encodeRequest(['XREAD', 'STREAMS', ...names, KEY, ...names.map(() => '0-1'), '0']))
+    expect((await client.read()).toString('latin1')).toMatch(/^\*1\r\n\*2\r\n\$12\r\nstock:events/)
+    const greedy = await Promise.all(Array.from({ length: 20 }, () => node.connect()))
+    const everything = encodeRequest(['XREAD', 'COUNT', String(2n ** 63n - 1n), 'STREAMS', KEY, '0'])
+    for (const one of greedy) one.send(Buffer.concat(Array.from({ length: 100 }, () => everything)))
+    await client.pipeline(Array.from({ length: 10 }, (_, i) => ['STOCK.RESERVE', `{u}${i}`, 'ITEMS', 'sku', '1']))
+    for (const one of greedy.slice(10)) await one.close()
+    for (const one of greedy.slice(0, 10)) {
+      let last: Buffer = Buffer.alloc(0)
+      for (let i = 0; i < 100; i++) last = await one.read()
+      expect(last.toString('latin1')).toMatch(/stock\.created/)
+      await one.close()
+    }
+    expect(await client.call('XLEN', KEY)).toBeGreaterThanOrEqual(12)
+  })
+})
+
 describe('stock:events, as clients read it', () => {
   /** Buys one by one until told to stop. */
   async function buying(node: Server, count: number): Promise<void> {

@@ -18,12 +18,14 @@ import type { Position } from './stream-id.ts'
 
 /** Entries that are fetched at once: some 150 KiB, which are written in a fraction of a millisecond. */
 const PAGE_ENTRIES = 256
+/** The same for who has had a page and goes on: it costs the feed less, for each entry, to fetch more at a time. */
+const LONG_PAGE_ENTRIES = 2048
 /** Bytes of entries in one reply, which is made in one turn: so much is some milliseconds. */
 const REPLY_BYTES_MAX = 16 * 1024 * 1024
 /** Of the output that a client may leave unread, one reply takes at most this share. */
 const OUTPUT_SHARE = 0.5
 /** First pages that are fetched at the same time. */
-const READS_MAX = 64
+const READS_MAX = 16
 /** Replies of more than one page that grow at the same time, REPLY_BYTES_MAX each. Small ones do not wait for them. */
 const LONG_READS_MAX = 2
 /** What waiting readers get in one turn: the others get theirs in the next ones. */
@@ -121,6 +123,36 @@ class Gate {
   }
 }
 
+/**
+ * A question that many ask at the same time: one is under way, and who comes meanwhile shares the next, because the answer must not be
+ * older than the asking.
+ */
+class SharedQuestion<T> {
+  readonly #ask: (feed: EventFeed) => Promise<T>
+  #current: Promise<unknown> | null = null
+  #next: Promise<T> | null = null
+
+  constructor(ask: (feed: EventFeed) => Promise<T>) {
+    this.#ask = ask
+  }
+
+  ask(feed: EventFeed): Promise<T> {
+    if (this.#current === null) return this.#start(feed)
+    this.#next ??= this.#current.then(() => this.#start(feed))
+    return this.#next
+  }
+
+  #start(feed: EventFeed): Promise<T> {
+    this.#next = null
+    const answer = this.#ask(feed)
+    const over = (): void => {
+      if (this.#next === null) this.#current = null
+    }
+    this.#current = answer.then(over, over)
+    return answer
+  }
+}
+
 /** Some entries, written one behind the other. */
 interface Page {
   readonly entries: readonly FeedEntry[]
@@ -133,6 +165,9 @@ export class EventStream {
   readonly #node: Node
   readonly #reads = new Gate(READS_MAX)
   readonly #longReads = new Gate(LONG_READS_MAX)
+  readonly #summaries = new SharedQuestion((feed) => feed.summary())
+  /** The first place at which there is nothing: behind the newest entry. */
+  readonly #ends = new SharedQuestion((feed) => this.#findEnd(feed))
   #writer = new Reply()
   /** Counts the feed's news. */
   #generation = 0
@@ -157,7 +192,7 @@ export class EventStream {
   // What commands ask for ----------------------------------------------------------------------------------------------------------
 
   summary(call: Call, write: (summary: Awaited<ReturnType<EventFeed['summary']>>) => Write): void {
-    this.#park(call, null, NOTHING_FOUND, async (_, feed) => write(await feed.summary()))
+    this.#park(call, null, NOTHING_FOUND, async (_, feed) => write(await this.#summaries.ask(feed)))
   }
 
   range(call: Call, range: FeedRange, write: (found: Entries) => Write): void {
@@ -167,7 +202,7 @@ export class EventStream {
   /** The first `count` entries, and the summary that they belong to. */
   summaryAndFirst(call: Call, count: number, write: (summary: Awaited<ReturnType<EventFeed['summary']>>, first: Entries) => Write): void {
     this.#park(call, null, NOTHING_FOUND, async (read, feed) => {
-      const summary = await feed.summary()
+      const summary = await this.#summaries.ask(feed)
       const { last } = summary
       if (last === null) return write(summary, NO_ENTRIES)
       const range = { from: FIRST_POSITION, to: last, count, isReverse: false }
@@ -245,15 +280,8 @@ export class EventStream {
 
   /** @returns null: it has found nothing, and waits. */
   async #look(read: EventRead, feed: EventFeed, places: readonly ReadFrom[]): Promise<Write | null> {
-    let now: Position | null = null
-    if (places.some(({ from }) => from === 'new')) {
-      const generation = this.#generation
-      // Not the summary: it counts.
-      const [last] = await feed.range({ from: FIRST_POSITION, to: LAST_POSITION, count: 1, isReverse: true })
-      now = last === undefined ? FIRST_POSITION : after(last)
-      this.#learnQuiet(now, generation)
-    }
-    const ranges = places.map(({ from, count }) => ({ from: from === 'new' ? now! : from, to: LAST_POSITION, count, isReverse: false }))
+    const now = places.some(({ from }) => from === 'new') ? await this.#ends.ask(feed) : LAST_POSITION
+    const ranges = places.map(({ from, count }) => ({ from: from === 'new' ? now : from, to: LAST_POSITION, count, isReverse: false }))
     for (;;) {
       const generation = this.#generation
       // Who was served a moment ago and comes back need not ask.
@@ -280,6 +308,16 @@ export class EventStream {
     }
   }
 
+  async #findEnd(feed: EventFeed): Promise<Position> {
+    const generation = this.#generation
+    // Whatever there was, nothing is behind where nothing was once but what has come since: a short way to look.
+    const from = this.#quiet?.from ?? FIRST_POSITION
+    const [newest] = await feed.range({ from, to: LAST_POSITION, count: 1, isReverse: true })
+    const end = newest === undefined ? from : after(newest)
+    this.#learnQuiet(end, generation)
+    return end
+  }
+
   async #collect(read: EventRead, feed: EventFeed, range: FeedRange, bytesMax: number): Promise<Entries> {
     let { from, to } = range
     const bytes: Uint8Array[] = []
@@ -289,7 +327,7 @@ export class EventStream {
     await this.#reads.enter()
     try {
       while (read.isWanted && count < range.count) {
-        const wanted = Math.min(PAGE_ENTRIES, range.count - count)
+        const wanted = Math.min(isLong ? LONG_PAGE_ENTRIES : PAGE_ENTRIES, range.count - count)
         const entries = await feed.range({ from, to, count: wanted, isReverse: range.isReverse })
         const page = this.#write(entries)
         const fitting = entriesWithin(page, 0, entries.length, count === 0 ? Math.max(room, page.starts[1] ?? 0) : room)

@@ -18,12 +18,12 @@ import type { Node } from '../../node.ts'
 import { container } from '../keyless.ts'
 import { EventStream, writeEntries, writeEntry } from './event-stream.ts'
 import type { Entries, ReadFrom, Write } from './event-stream.ts'
-import { INVALID_ID, LAST_POSITION, nextId, parseBound, parseId, positionOf, previousId, textOf } from './stream-id.ts'
+import { INVALID_ID, isSign, LAST_POSITION, nextId, parseBound, parseId, positionOf, previousId, textOf } from './stream-id.ts'
 
 const FIRST_KEY = { first: 1, last: 1, step: 1 }
 const SECOND_KEY = { first: 2, last: 2, step: 1 }
 /** XREAD may name stock:events so often, each time with another id: every one is a read of its own. */
-const MENTIONS_MAX = 64
+const MENTIONS_MAX = 16
 /** Entries that XINFO STREAM FULL shows unless it is told how many. */
 const FULL_COUNT = 10
 /** What a small stream of redis-server has: there is no radix tree here. */
@@ -195,11 +195,11 @@ export function streamReadingCommands(node: Node): CommandSpec[] {
       const kind = streamKey(call, i)
       if (kind === OTHER_TYPE) return reply.error(WRONG_TYPE)
       const id = i + streams
-      if (request.untilNul(id, 2) === '$') {
+      if (isSign(request, id, '$')) {
         if (kind === EVENT_STREAM) places.push({ from: 'new', count })
         continue
       }
-      if (request.untilNul(id, 2) === '>') return reply.error(ONLY_FOR_GROUPS)
+      if (isSign(request, id, '>')) return reply.error(ONLY_FOR_GROUPS)
       const last = parseId(request, id)
       if (last === null) return reply.error(INVALID_ID)
       if (kind !== EVENT_STREAM) continue

@@ -3,6 +3,7 @@
 // An id is one 128-bit integer here, so that "the next" and "the one before" are plus and minus one, over the border of `seq` too. Of
 // stock:events `ms` is an instant and `seq` an LSN: both are far below 2^53, and an id beyond that is a place behind every entry.
 
+import { parseInteger } from '../../../base/decimal.ts'
 import type { FeedRange } from '../../event-feed.ts'
 import type { Request } from '../../../resp/request.ts'
 
@@ -41,7 +42,14 @@ export function parseBound(request: Request, i: number, missing: 'first' | 'last
 
 /** Argument i as `ms-seq`, or `ms` alone, which means `ms-0`; null if it is neither. */
 export function parseId(request: Request, i: number): StreamId | null {
-  return parse(request, i, 0, 'first')
+  return parsePlain(request, i) ?? parse(request, i, 0, 'first')
+}
+
+/** True if argument i is this one character, as C compares strings: up to a NUL. */
+export function isSign(request: Request, i: number, sign: '$' | '>'): boolean {
+  const { bytes, start } = request
+  const length = request.length(i)
+  return length > 0 && bytes[start[i]] === sign.charCodeAt(0) && (length === 1 || bytes[start[i] + 1] === 0)
 }
 
 /** The id behind this one; null if there is none. */
@@ -78,6 +86,15 @@ export function compare(a: Position, b: Position): number {
 
 export function textOf({ ms, lsn }: Position): string {
   return `${ms}-${lsn}`
+}
+
+/** What nearly every id is: `ms` or `ms-seq` in plain small decimals. One XREAD may have a hundred thousand of them. */
+function parsePlain({ bytes, start, end }: Request, i: number): StreamId | null {
+  let dash = start[i]
+  while (dash < end[i] && bytes[dash] !== 45) dash++
+  const ms = parseInteger(bytes, start[i], dash)
+  const seq = dash === end[i] ? 0 : parseInteger(bytes, dash + 1, end[i])
+  return ms >= 0 && seq >= 0 ? (BigInt(ms) << SEQ_BITS) | BigInt(seq) : null
 }
 
 function parse(request: Request, i: number, skipped: number, missing: 'first' | 'last'): StreamId | null {
