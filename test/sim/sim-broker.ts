@@ -24,6 +24,10 @@ export interface SimBrokerOptions {
   readonly prefetch?: number
   /** Of published messages: how often one is refused (nack). */
   readonly refusals?: number
+  /** Of acks: how often one comes late, after those of later messages. */
+  readonly lateAcks?: number
+  /** Messages that the queue of a part takes. */
+  readonly queueMax?: number
 }
 
 /** A message in a queue; null: its envelope cannot be read. */
@@ -64,8 +68,13 @@ export class SimBroker {
   readonly #connections = new Set<Connection>()
   #nth = 0
   isUp = true
+  /** A part whose queue is missing, until somebody connects again. */
+  missing: number | null = null
+  #isBlocked = false
   /** Copies for people. */
   readonly deadLetters: { readonly payload: Buffer; readonly headers: Readonly<Record<string, string | number>> }[] = []
+  /** Looks at each message that comes into a queue from a publisher. */
+  onEnqueue: (message: Message) => void = () => {}
   /** Looks at each message that a consumer acks. */
   onAck: (part: number, message: Message) => void = () => {}
   /** Hears what consumers tell nodes. */
@@ -76,7 +85,7 @@ export class SimBroker {
   constructor(time: SimTime, random: Random, options: SimBrokerOptions = {}) {
     this.#time = time
     this.#random = random
-    this.#options = { prefetch: 100, refusals: 0, ...options }
+    this.#options = { prefetch: 100, refusals: 0, lateAcks: 0, queueMax: Infinity, ...options }
   }
 
   /** The broker as one process has it, until `isAlive` says no; then call `sever`. */
@@ -97,6 +106,22 @@ export class SimBroker {
   /** Its data directory is new. */
   wipe(): void {
     for (const queue of this.#queues) queue.ready = []
+  }
+
+  /** Low on memory: publishers wait. */
+  get isBlocked(): boolean {
+    return this.#isBlocked
+  }
+
+  set isBlocked(isBlocked: boolean) {
+    this.#isBlocked = isBlocked
+    if (!isBlocked) for (const connection of this.#connections) connection.onUnblocked()
+  }
+
+  /** Connections are lost one by one, as by a bad cable. */
+  cut(): void {
+    const [connection] = [...this.#connections].filter(() => this.#random.chance(0.5))
+    connection?.lose('cut off')
   }
 
   depth(part: number): number {
@@ -120,8 +145,12 @@ export class SimBroker {
     return this.#random
   }
 
-  get refusals(): number {
-    return this.#options.refusals
+  get lateAcks(): number {
+    return this.#options.lateAcks
+  }
+
+  refuses(part: number): boolean {
+    return this.#random.chance(this.#options.refusals) || this.#queues[part].ready.length >= this.#options.queueMax
   }
 
   add(connection: Connection): void {
@@ -133,6 +162,7 @@ export class SimBroker {
   }
 
   enqueue(message: Message): void {
+    this.onEnqueue(message)
     this.inject(message.part, message.body, message)
   }
 
@@ -207,6 +237,8 @@ export class SimConnection implements Broker {
       (reason) => events.onLost(reason),
       (connection) => {
         connection.onFeedback = (feedback) => feedback.stream === stream && this.#isAlive() && onFeedback(feedback)
+        connection.onUnblocked = () => this.#isAlive() && events.onDrained()
+        this.#broker.missing = null
         events.onReady(new Publishing(this.#broker, connection, events))
       },
     )
@@ -271,6 +303,7 @@ class Connection {
   readonly #inOrder: { at: number } = { at: 0 }
   isLost = false
   onFeedback: (feedback: Feedback) => void = () => {}
+  onUnblocked: () => void = () => {}
   /** What goes with it. */
   readonly cleanups: (() => void)[] = []
 
@@ -302,7 +335,6 @@ class Publishing implements PublishChannel {
   readonly #connection: Connection
   readonly #events: PublishEvents
   #tags = 0
-  readonly isWritable = true
 
   constructor(broker: SimBroker, connection: Connection, events: PublishEvents) {
     this.#broker = broker
@@ -310,22 +342,41 @@ class Publishing implements PublishChannel {
     this.#events = events
   }
 
+  get isWritable(): boolean {
+    return !this.#broker.isBlocked
+  }
+
   publish(message: Message): number {
     const tag = ++this.#tags
     const { random } = this.#broker
-    const arrive = (): void => {
-      if (random.chance(this.#broker.refusals)) {
-        // Refused by one queue of several: the others, and this one too, may have it.
-        if (random.chance(0.3)) this.#broker.enqueue(message)
-        this.#connection.send(() => this.#events.onRefused(tag, false))
-        return
-      }
-      this.#broker.enqueue(message)
-      this.#connection.send(() => this.#events.onAcked(tag, random.chance(0.5)))
-    }
     // What was on its way when the connection was lost may have arrived.
-    this.#connection.send(arrive, () => random.chance(0.3) && this.#broker.isUp && this.#broker.enqueue(message))
+    this.#connection.send(
+      () => this.#arrive(message, tag),
+      () => random.chance(0.3) && this.#broker.isUp && this.#broker.missing !== message.part && this.#broker.enqueue(message),
+    )
     return tag
+  }
+
+  #arrive(message: Message, tag: number): void {
+    const { random, time } = this.#broker
+    if (this.#broker.missing === message.part) {
+      const { stream, part, pseq } = message
+      this.#connection.send(() => this.#events.onUnroutable({ stream, part, pseq }))
+      // Nobody has it, and so it is settled: that is how the real one counts.
+      this.#connection.send(() => this.#events.onAcked(tag, false))
+      time.after(random.below(50), () => this.#connection.lose('no queue takes it'))
+      return
+    }
+    if (this.#broker.refuses(message.part)) {
+      // Refused by one queue of several: the others, and this one too, may have it.
+      if (random.chance(0.3)) this.#broker.enqueue(message)
+      this.#connection.send(() => this.#events.onRefused(tag, false))
+      return
+    }
+    this.#broker.enqueue(message)
+    const ack = (multiple: boolean): void => this.#events.onAcked(tag, multiple)
+    if (random.chance(this.#broker.lateAcks)) time.after(random.below(200), () => !this.#connection.isLost && ack(false))
+    else this.#connection.send(() => ack(random.chance(0.5)))
   }
 
   close(): Promise<void> {

@@ -37,9 +37,9 @@ export class Lane {
     this.#at++
   }
 
-  /** Goes back to this LSN; one that it has not come to yet changes nothing. */
+  /** Goes back to the first event of this record. It may be in the midst of that record, of which it has given some. */
   backTo(lsn: number): void {
-    if (lsn >= this.lsn) return
+    if (lsn > this.lsn) return
     this.#reader.close()
     this.#reader = this.#source.reader(lsn)
     this.#batch = NOTHING

@@ -348,16 +348,20 @@ export class Publisher implements PublishEvents {
     this.#fallBehind(part, pseq, this.#source.locate(part, pseq + 1))
   }
 
+  /** @param lsn a reader from here comes to the event after `pseq` */
   #fallBehind(part: number, pseq: number, lsn: number): void {
     this.#counters.rewinds++
-    this.#window.disown(part)
-    this.#window.acked[part] = Math.min(this.#window.acked[part], pseq)
-    this.#next[part] = pseq + 1
+    const window = this.#window
+    // What is on its way counts no more, so it is sent again too.
+    const from = Math.min(lsn, window.firstLsn(part))
+    window.disown(part)
+    window.acked[part] = Math.min(window.acked[part], pseq)
+    this.#next[part] = window.acked[part] + 1
     this.#isBehind[part] = 1
     if (this.#behind === null) {
-      this.#behind = new Lane(this.#source, lsn)
+      this.#behind = new Lane(this.#source, from)
       this.#behindUnackedMax = BEHIND_UNACKED_MIN
-    } else this.#behind.backTo(lsn)
+    } else this.#behind.backTo(from)
   }
 
   #catchUp(lane: Lane): void {
