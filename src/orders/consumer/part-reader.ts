@@ -167,7 +167,7 @@ export class PartReader {
   /** How long ago the oldest event happened that waits here; 0: none does. */
   lagMs(): number {
     const time = this.#inbox.oldestTime
-    return time === null ? 0 : Math.max(0, this.#env.now() - time)
+    return time === null ? 0 : this.#ageOf(time)
   }
 
   get activeSince(): number | null {
@@ -297,7 +297,7 @@ export class PartReader {
     if (first !== null) {
       if (this.#inbox.open >= this.#options.batch) return 0
       const { lingerMs, behindLingerMs, behindMs } = this.#times
-      const isBehind = this.#env.now() - first.message.time > behindMs
+      const isBehind = this.#ageOf(first.message.time) > behindMs
       return Math.max(0, first.at + (isBehind ? behindLingerMs : lingerMs) - now)
     }
     const retryAt = Math.min(Infinity, ...[...this.#holes.values()].map((hole) => hole.retryAt).filter((at) => at > now))
@@ -323,7 +323,7 @@ export class PartReader {
     // The transaction has ended: what it says is true whether the broker still listens or not.
     const stored = pick.entries.findLast(({ message }) => message.pseq <= outcome.cursor)
     if (outcome.stored > 0) this.lastStoredAt = this.#env.now()
-    this.#options.onOutcome(at, outcome, stored === undefined ? 0 : this.#env.now() - stored.message.time)
+    this.#options.onOutcome(at, outcome, stored === undefined ? 0 : this.#ageOf(stored.message.time))
     if (session.isLost) return 'lost'
     if (outcome.conflict !== null) return this.#halt(at, outcome, `two histories under one name: ${outcome.conflict}`)
     await this.#copyDead(session, at, outcome)
@@ -333,6 +333,11 @@ export class PartReader {
     if (leave === null && outcome.stored > 0) this.halted = null
     this.#ack(session)
     return leave
+  }
+
+  /** Clocks of two machines differ, and 0 is no time at all. */
+  #ageOf(time: number): number {
+    return time === 0 ? 0 : Math.max(0, this.#env.now() - time)
   }
 
   #ack(session: Session): void {

@@ -290,6 +290,24 @@ describe.skipIf(!HAS_MARIADB || !HAS_RABBITMQ)('stockd-orders run', () => {
     await eventually('the copy', async () => copy.test(await rabbit.ctl('list_queues', 'name', 'messages')), 30_000)
   })
 
+  it('bisects to the events that the database does not take, and stores all others', { timeout: 180_000 }, async () => {
+    const { store, publishing, consume, open } = scene()
+    const mysql = open()
+    await mysql.migrate()
+    // Too narrow for one type of event.
+    await database.query(`ALTER TABLE ${store.split('/').at(-1)}.order_events MODIFY type VARCHAR(14) NOT NULL`)
+    publishing.tell(600)
+    const isPoison = ({ body }: { body: { type: string } }): boolean => body.type.length > 14
+    consume('--no-migrate')
+    await eventually('all to be stored', () => publishing.isStored, 60_000)
+    const dead = await mysql.deadEvents({ state: 'all', limit: 1000 })
+    const planted = publishing.story.events.filter(isPoison).map(({ part, pseq }) => `${part}/${pseq} 1406`)
+    expect(planted.length).toBeGreaterThan(5)
+    expect(dead.map(({ part, pseq, code }) => `${part}/${pseq} ${code}`).toSorted()).toEqual(planted.toSorted())
+    expect((await mysql.stats()).events).toBe(publishing.story.events.length - planted.length)
+    await mysql.close()
+  })
+
   it('refuses a wrong flag in one line', async () => {
     const consumer = startConsumer({ amqp: rabbit.url, store: 'sqlite::memory:', args: ['--batch', 'many'] })
     expect(await consumer.exited).toEqual({ code: 4, signal: null })
