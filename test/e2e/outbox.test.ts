@@ -176,7 +176,7 @@ describe('while the database cannot be written', () => {
     const began = performance.now()
     expect((await node.stop()).code).toBe(0)
     expect(performance.now() - began).toBeLessThan(6000)
-    expect(node.log()).toMatch(/events stay in the log and go out after the next start/)
+    expect(node.log()).toMatch(/events.* stay in the log and go out after the next start/)
     unlock()
     await open({ dir })
     await stored(dir, 'left', 'RESERVED')
@@ -317,7 +317,7 @@ describe('orders-db no', () => {
     const [[, entries]] = (await client.call('XREAD', 'STREAMS', 'stock:events', '0')) as [[string, Value[]]]
     expect(JSON.stringify(entries)).toContain('order.reserved')
     expect(await info(client, 'outbox_sink')).toBe('none')
-    expect(() => new DatabaseSync(fileOf(dir), { readOnly: true })).toThrow()
+    expect(() => new DatabaseSync(fileOf(dir), { readOnly: true })).toThrow(/unable to open/)
   })
 
   it('a reader that waits gets an event within milliseconds', async () => {

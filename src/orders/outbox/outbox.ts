@@ -256,8 +256,9 @@ export class Outbox {
     const highest = this.#trail.highest
     const left = this.#parts.order.target.kind === 'amqp' ? acked : stored
     const events = highest.reduce((sum, pseq, part) => sum + Math.max(0, pseq - left[part]), 0)
-    const isRead = this.#trail.head >= this.#progress.durable
-    if (events === 0 && isRead) env.say('notice', 'every event of the log is on its way or stored')
-    else env.say('notice', `${isRead ? '' : 'at least '}${events} events stay in the log and go out after the next start (${state})`)
+    const { head } = this.#trail
+    if (events === 0 && head >= this.#progress.durable) return env.say('notice', 'every event of the log is on its way or stored')
+    const unread = head < this.#progress.durable ? `, and those of the records behind LSN ${head},` : ''
+    env.say('notice', `${events} events${unread} stay in the log and go out after the next start (${state})`)
   }
 }
