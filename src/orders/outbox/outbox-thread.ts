@@ -151,6 +151,8 @@ export class OutboxThread {
     this.#cancelRestart = this.#env.after(ms, () => {
       this.#ended = Promise.withResolvers()
       this.#start()
+      // What the old one had not told yet.
+      this.onEntries()
     })
   }
 
