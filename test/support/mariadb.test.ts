@@ -1,7 +1,7 @@
 // The harness itself: a private MariaDB starts, keeps what was committed through a kill, and leaves nothing behind.
 
 import { describe, expect, it } from 'vitest'
-import { HAS_MARIADB, startMariaDb } from './mariadb.ts'
+import { HAS_MARIADB, MySqlServer, startMariaDb } from './mariadb.ts'
 
 describe.skipIf(!HAS_MARIADB)('a private MariaDB', () => {
   it('is durable, is killed, and comes back with what was committed', async () => {
@@ -17,9 +17,17 @@ describe.skipIf(!HAS_MARIADB)('a private MariaDB', () => {
 
     await database.start(['--read-only'])
     expect(await database.query(`SELECT a, @@read_only AS ro FROM ${name}.t`)).toMatchObject([{ a: 7, ro: 1 }])
-    await database.dropAll()
-    expect(await database.query(`SHOW DATABASES LIKE '${name}%'`)).toEqual([])
     expect(await database.stop()).toEqual({ code: 0, signal: null })
+  })
+
+  it('that was there before is left as it was', async () => {
+    await using database = await startMariaDb()
+    const named = new MySqlServer(database.origin)
+    await named.query(`CREATE DATABASE ${named.name('mine')}_00`)
+    await named.query('CREATE DATABASE theirs')
+    await named.dropAll()
+    const left = await named.query('SELECT schema_name AS name FROM information_schema.schemata')
+    expect(left.map((row) => String(row.name)).filter((name) => /mine|theirs/.test(name))).toEqual(['theirs'])
   })
 
   it('tells what it printed when it cannot start', async () => {
