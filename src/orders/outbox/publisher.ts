@@ -248,9 +248,11 @@ export class Publisher implements PublishEvents {
     try {
       // Those behind first, with a share of their own: a busy front would leave them none.
       const isBehindUnfinished = this.#behind !== null && this.#refused === null && this.#pumpBehind(this.#behind)
+      const { rewinds } = this.#counters
       const isFrontUnfinished = this.#pumpFront()
       this.#logTrouble = null
-      if (isBehindUnfinished || isFrontUnfinished) this.#pumpLater(0)
+      // A part that has fallen behind only now has missed its turn.
+      if (isBehindUnfinished || isFrontUnfinished || rewinds !== this.#counters.rewinds) this.#pumpLater(0)
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error)
       if (this.#logTrouble !== words) this.#env.say('warning', `events cannot be read from the log: ${words}`)
