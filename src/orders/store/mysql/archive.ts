@@ -30,7 +30,7 @@ export class Archive {
         { length: tables },
         (_, table) => `SELECT COUNT(*) AS n FROM ${database.sharded('orders', table)} WHERE ${isOver(before)}`,
       )
-      for (const row of await this.#serverOf(database).rows(arms.join(' UNION ALL '))) sum += int(row.n)
+      for (const row of await this.#serverOf(database).recount(arms.join(' UNION ALL '))) sum += int(row.n)
     }
     return sum
   }

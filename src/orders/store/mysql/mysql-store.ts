@@ -246,15 +246,17 @@ export class MysqlStore implements Store {
   async stats(): Promise<StoreStats> {
     const tables = Array.from({ length: this.#layout.size.tables }, (_, table) => table)
     const all = (sql: (database: Database, table: number) => string): Promise<Row[]> =>
-      this.#each((database) => tables.map((table) => sql(database, table)).join(' UNION ALL '))
+      this.#recount((database) => tables.map((table) => sql(database, table)).join(' UNION ALL '))
     const sum = (rows: readonly Row[]): number => rows.reduce((total, row) => total + int(row.n), 0)
     const orders: Record<string, number> = {}
     const states = await all((database, table) => `SELECT state, COUNT(*) AS n FROM ${database.sharded('orders', table)} GROUP BY state`)
     for (const row of states) orders[text(row.state)] = (orders[text(row.state)] ?? 0) + int(row.n)
     return {
       orders: Object.fromEntries(Object.entries(orders).toSorted(([a], [b]) => (a < b ? -1 : 1))),
-      events: sum(await this.#each((database) => `SELECT COUNT(*) AS n FROM ${database.single('order_events')}`)),
-      deadEvents: sum(await this.#each((database) => `SELECT COUNT(*) AS n FROM ${database.single('dead_events')} WHERE state = 'dead'`)),
+      events: sum(await this.#recount((database) => `SELECT COUNT(*) AS n FROM ${database.single('order_events')}`)),
+      deadEvents: sum(
+        await this.#recount((database) => `SELECT COUNT(*) AS n FROM ${database.single('dead_events')} WHERE state = 'dead'`),
+      ),
       history: sum(await all((database, table) => `SELECT COUNT(*) AS n FROM ${database.sharded('orders_history', table)}`)),
       cursors: await this.cursors(),
     }
@@ -444,6 +446,11 @@ export class MysqlStore implements Store {
     const database = this.#layout.databaseOfPart(at.part)
     await this.#makeReady(database)
     return this.#serverOf(database).transaction(async (session) => work(session, database, await lockCursor(session, database, at)))
+  }
+
+  /** Reads whole tables. */
+  async #recount(sql: (database: Database) => string): Promise<Row[]> {
+    return (await Promise.all(this.#layout.databases.map((database) => this.#serverOf(database).recount(sql(database))))).flat()
   }
 
   async #each(sql: (database: Database) => string): Promise<Row[]> {

@@ -51,6 +51,8 @@ const SESSION = [
 /** Statements in one compound statement: enough to forget the round trip, few enough that the server's parser stays small. */
 const TOGETHER_BYTES = 256 * 1024
 const IDLE_MS = 3000
+/** How many times as long a statement may take that reads whole tables. */
+const RECOUNT_PATIENCE = 20
 const KEEP_ALIVE_MS = 10_000
 /** So long a server has to say goodbye. */
 const CLOSE_MS = 1000
@@ -97,15 +99,20 @@ export class MysqlServer {
     return this.session((session) => session.rows(sql))
   }
 
+  /** One statement that reads whole tables. */
+  recount(sql: string): Promise<readonly Row[]> {
+    return this.session((session) => session.rows(sql), RECOUNT_PATIENCE)
+  }
+
   change(sql: string): Promise<number> {
     return this.session((session) => session.change(sql))
   }
 
   /** A connection without a transaction: each statement is one. */
-  async session<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  async session<T>(work: (session: Session) => Promise<T>, patience = 1): Promise<T> {
     const connection = await this.#connect()
     try {
-      const result = await work(this.#sessionOf(connection))
+      const result = await work(this.#sessionOf(connection, patience))
       connection.release()
       return result
     } catch (error) {
@@ -145,7 +152,7 @@ export class MysqlServer {
       const result = await work(session)
       await session.change('COMMIT')
       return result
-    })
+    }, RECOUNT_PATIENCE)
   }
 
   /** A transaction that is rolled back in any case. */
@@ -234,8 +241,8 @@ export class MysqlServer {
     return connection.connection as unknown as CallbackConnection
   }
 
-  #sessionOf(connection: PoolConnection): Session {
-    const timeout = this.limits.statementTimeoutMs
+  #sessionOf(connection: PoolConnection, patience = 1): Session {
+    const timeout = this.limits.statementTimeoutMs * patience
     const run = async (sql: string): Promise<unknown> => {
       const [result] = await connection.query({ sql, timeout })
       return result

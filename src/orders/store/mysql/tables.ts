@@ -1,7 +1,8 @@
 // The tables of one database, by version. The same as the embedded store's, those of orders T times over.
 //
 // Names are VARBINARY: exact bytes, as the node has them, compared as bytes. Instants are unix ms, money is minor units. The rules (CHECK)
-// are those that no order breaks: a row that breaks one is a dead event, not a wrong number.
+// are those that no order breaks: a row that breaks one is a dead event, not a wrong number. They have no names, which MySQL wants unique in a
+// database.
 //
 // One order_events for a whole database, not T: a batch appends to its end in one statement, in the order of the primary key, and
 // cursor = number of events is one count.
@@ -39,7 +40,7 @@ const ITEMS = `(
   price BIGINT NULL COMMENT 'minor units',
   seller VARBINARY(256) NULL,
   PRIMARY KEY (order_id, sku),
-  CONSTRAINT quantity_is_the_sum CHECK (quantity = reserved + sold + released + returned)
+  CHECK (quantity = reserved + sold + released + returned)
 ) ${OPTIONS}`
 
 const SELLERS = `(

@@ -60,14 +60,14 @@ export class Verification {
     const rows = await session.rows(
       `SELECT c.stream, c.part, c.pseq, c.first,
          (SELECT COUNT(*) FROM ${events} e WHERE ${own('e')} AND e.pseq > c.pseq) AS above,
-         (SELECT COUNT(*) FROM ${events} e WHERE ${own('e')} AND e.pseq BETWEEN c.first AND c.pseq AND NOT ${inSkipped('e')}) AS stored,
+         (SELECT COUNT(*) FROM ${events} e WHERE ${own('e')} AND e.pseq BETWEEN c.first AND c.pseq AND NOT ${inSkipped('e')}) AS kept,
          (SELECT COUNT(*) FROM ${dead} d WHERE ${own('d')} AND d.state <> 'replayed' AND d.pseq BETWEEN c.first AND c.pseq AND NOT ${inSkipped('d')}) AS dead,
          (SELECT COALESCE(SUM(s.last - GREATEST(s.first, c.first) + 1), 0) FROM ${skipped} s WHERE ${own('s')} AND s.last >= c.first) AS skipped
        FROM ${database.single('outbox_cursor')} c ORDER BY c.stream, c.part`,
     )
     for (const row of rows) {
       const where = `${name(row.stream)}, part ${int(row.part)}`
-      const found = int(row.stored) + int(row.dead)
+      const found = int(row.kept) + int(row.dead)
       const expected = int(row.pseq) + 1 - int(row.first) - int(row.skipped)
       if (found !== expected) this.#says(`${where}: ${found} events are stored, and the cursor says ${expected} (E10)`)
       if (int(row.above) > 0) this.#says(`${where}: ${int(row.above)} events are above the cursor ${int(row.pseq)}`)
@@ -199,6 +199,6 @@ export class Verification {
   }
 
   async #each(sql: (database: Database) => string): Promise<Row[]> {
-    return (await Promise.all(this.#layout.databases.map((database) => this.#serverOf(database).rows(sql(database))))).flat()
+    return (await Promise.all(this.#layout.databases.map((database) => this.#serverOf(database).recount(sql(database))))).flat()
   }
 }
