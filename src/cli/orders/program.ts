@@ -10,6 +10,7 @@ import { Console } from '../console.ts'
 import { addArchive } from './archive.ts'
 import { addCursor } from './cursor.ts'
 import { addDead } from './dead.ts'
+import { addDoctor } from './doctor.ts'
 import { EXIT_BUG, EXIT_FAILED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts'
 import { addList } from './list.ts'
 import { addMigrate } from './migrate.ts'
@@ -22,7 +23,7 @@ import { addStats } from './stats.ts'
 
 /** In the order of the help. A new subcommand is a file and a line here. */
 const COMMANDS: readonly AddCommand[] = [
-  ...[addRun, addList, addShow, addStats, addDead, addReconcile, addArchive, addCursor],
+  ...[addRun, addList, addShow, addStats, addDead, addReconcile, addDoctor, addArchive, addCursor],
   ...[addMigrate, addSchema],
 ]
 
