@@ -1,5 +1,8 @@
 // What only RabbitMQ does: queues that are full or missing or different, users who may not, alarms, several addresses, lost data.
 
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { connect } from 'amqplib'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { AmqpBroker, AmqpBrokerOptions } from '../../src/orders/broker/amqp-broker.ts'
@@ -8,6 +11,8 @@ import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/port.ts'
 import { HAS_RABBITMQ, startRabbitMq } from '../support/rabbitmq.ts'
 import type { RabbitMq } from '../support/rabbitmq.ts'
+import { hasProgram } from '../support/server.ts'
+import { tempDir } from '../support/temp-dir.ts'
 import { amqpBroker, ConsumerEar, message, PublisherEar, testEnv } from './broker-bench.ts'
 
 const STREAM = 'n1_00c0ffee-1'
@@ -352,4 +357,52 @@ describe.skipIf(!HAS_RABBITMQ)('RabbitMQ', () => {
       rabbit.thaw()
     }
   })
+
+  it.skipIf(!hasProgram('openssl'))('talks TLS with certificates on both sides, and says what is wrong with them', async () => {
+    const keys = makeKeys()
+    const port = await freePort()
+    await using secure = await startRabbitMq({
+      conf: [
+        `listeners.ssl.1 = 127.0.0.1:${port}`,
+        `ssl_options.cacertfile = ${keys.path('ca.pem')}`,
+        `ssl_options.certfile = ${keys.path('server.pem')}`,
+        `ssl_options.keyfile = ${keys.path('server.key')}`,
+        'ssl_options.verify = verify_peer',
+        'ssl_options.fail_if_no_peer_cert = true',
+      ],
+    })
+    expect(secure.isRunning).toBe(true)
+    const url = `amqps://guest:guest@localhost:${port}`
+    const [ca, cert, key] = ['ca.pem', 'client.pem', 'client.key'].map((name) => readFileSync(keys.path(name)))
+    const ear = await publisher({ tls: { ca, cert, key } }, url)
+    ear.open.publish(message(1, 1))
+    await eventually('ack', () => ear.acked.has(1))
+    const reasonOf = async (tls: AmqpBrokerOptions['tls'], at = url): Promise<string> => {
+      const wrong = new PublisherEar().listen(broker({ tls }, at), STREAM)
+      return eventually('a reason', () => wrong.lost.at(-1), LONG)
+    }
+    expect(await reasonOf(null)).toContain("give its authority's certificate as the CA option")
+    expect(await reasonOf({ ca, cert: null, key: null })).toContain('does the broker want a client certificate')
+    expect(await reasonOf({ ca, cert, key }, url.replace('localhost', '127.0.0.1'))).toContain('is for another name')
+    expect(await reasonOf({ ca, cert, key: Buffer.from('no key') })).toContain('the certificate or key for amqps://localhost')
+    expect(await reasonOf(null, url.replace('amqps', 'amqp'))).toContain('TLS ports want amqps://')
+  })
 })
+
+/** An authority, a server called localhost, and a client. */
+function makeKeys(): { path(name: string): string } {
+  const dir = tempDir()
+  const path = (name: string): string => join(dir, name)
+  const openssl = (...args: readonly string[]): unknown => execFileSync('openssl', args, { cwd: dir, stdio: 'ignore' })
+  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+  openssl('req', '-x509', ...newKey, '-days', '2', '-subj', '/CN=test authority', '-keyout', 'ca.key', '-out', 'ca.pem')
+  writeFileSync(path('server.ext'), 'subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n')
+  writeFileSync(path('client.ext'), 'extendedKeyUsage=clientAuth\n')
+  for (const [nth, name] of ['server', 'client'].entries()) {
+    openssl('req', ...newKey, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`)
+    const serial = ['-set_serial', String(nth + 2)]
+    const signed = ['-CA', 'ca.pem', '-CAkey', 'ca.key', ...serial, '-days', '2', '-extfile', `${name}.ext`]
+    openssl('x509', '-req', '-in', `${name}.csr`, ...signed, '-out', `${name}.pem`)
+  }
+  return { path }
+}

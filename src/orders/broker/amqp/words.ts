@@ -42,11 +42,14 @@ export function brokerWords(error: unknown, { address, topology, role }: WordsCo
     default:
       break
   }
+  if (typeof code === 'string' && /PEM|X509|ASN1|KEY_VALUES/.test(code)) {
+    return `the certificate or key for ${at} cannot be used (${code}): they are PEM texts, and the key is the certificate's own`
+  }
   if (typeof code === 'string' && /^ERR_(SSL|OSSL)_|ALERT/.test(code)) {
     return `TLS with ${at} failed (${code}): does the broker want a client certificate (options for certificate and key)?`
   }
   if (/connect ETIMEDOUT/.test(text)) return `${at} takes connections but does not answer: is it RabbitMQ, or is it stuck?`
-  if (/Socket closed abruptly during opening|Unexpected close/i.test(text)) {
+  if (code === 'ECONNRESET' || code === 'EPIPE' || /Socket closed abruptly during opening|Unexpected close/i.test(text)) {
     return `${at} closed the connection: it stopped, or this is not an AMQP port (TLS ports want amqps://)`
   }
   if (/Login was refused|ACCESS_REFUSED - Login/.test(text)) {
