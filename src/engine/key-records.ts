@@ -6,15 +6,20 @@
 //   SET key value [PXAT ms | KEEPTTL]     MSET key value ...      APPEND key value        SETRANGE key offset value
 //   DEL key ...      PEXPIREAT key ms     PERSIST key             RENAME key key          COPY key key [DB n] REPLACE
 //   MOVE key n       SWAPDB n n           FLUSHDB                 FLUSHALL                SELECT n
+//
+// and those of collections (collections/): HSET, HDEL, SADD, SREM ...
 
 import { NOT_AN_INTEGER, parseInt64, parseInteger } from '../base/decimal.ts'
-import { StockdError } from '../base/error.ts'
+import type { LargeValue } from '../keyspace/collections/collection.ts'
+import { Collections } from '../keyspace/collections/collections.ts'
 import type { Database } from '../keyspace/database.ts'
 import type { Instant } from '../keyspace/expiry-heap.ts'
 import type { Keyspace } from '../keyspace/keyspace.ts'
-import { ENCODING_NATURAL, KIND_STRING } from '../keyspace/row.ts'
+import { type CollectionKind, ENCODING_NATURAL, FIRST_COLLECTION, KIND_STOCK, KIND_STRING } from '../keyspace/row.ts'
 import type { Request } from '../resp/request.ts'
 import type { Call } from './call.ts'
+import { replayElements, snapshotElements } from './collections/collection-records.ts'
+import { contradiction, expectArguments } from './contradiction.ts'
 import { type Journal, encodedHead } from './journal.ts'
 
 /** Rows that one piece of a snapshot covers: a few hundred microseconds. */
@@ -104,11 +109,11 @@ export class KeyRecords {
         for (let i = 1; i < record.argc; i++) this.#delete(database, record, i)
         return true
       case 'PEXPIREAT':
-        arity(record, 3, 3)
+        expectArguments(record, 3, 3)
         database.setExpiry(this.#find(database, record, 1), instant(record, 2))
         return true
       case 'SELECT':
-        arity(record, 2, 2)
+        expectArguments(record, 2, 2)
         this.#selected = this.#databaseNumber(record, 1)
         return true
       case 'MSET':
@@ -116,7 +121,7 @@ export class KeyRecords {
         for (let i = 1; i < record.argc; i += 2) database.clearExpiry(this.#put(database, record, i))
         return true
       case 'PERSIST':
-        arity(record, 2, 2)
+        expectArguments(record, 2, 2)
         if (!database.clearExpiry(this.#find(database, record, 1))) throw contradiction(record, 'the key does not expire')
         return true
       case 'APPEND':
@@ -146,18 +151,23 @@ export class KeyRecords {
         this.#swap(record)
         return true
       default:
-        return false
+        return replayElements(this.#keyspace.collections, database, record)
     }
   }
 
   /** All ordinary keys as records, a piece per `next()`. Replaying them into an empty keyspace gives the same digest. */
   *snapshot(journal: Journal): Generator<void> {
+    // Lenses of its own: others may use the keyspace's between two pieces.
+    const lenses = new Collections(0)
     for (let n = 0; n < this.#keyspace.databases.length; n++) {
       const database = this.#keyspace.databases[n]
       let cursor = 0
+      const found: number[] = []
       do {
         cursor = database.table.scan(cursor, ROWS_PER_PIECE, (ref) => {
-          if (database.kind(ref) !== KIND_STRING) return
+          const kind = database.kind(ref)
+          if (kind >= FIRST_COLLECTION) found.push(ref)
+          if (kind !== KIND_STRING) return
           journal.select(n)
           const at = database.expireAt(ref)
           journal.begin(at === undefined ? 3 : 5)
@@ -170,12 +180,30 @@ export class KeyRecords {
           writeInstant(journal, at)
         })
         yield
+        for (const ref of found) yield* this.#snapshotCollection(journal, n, ref, lenses)
+        found.length = 0
       } while (cursor !== 0)
     }
   }
 
+  /** A collection of database `n`: its elements, in as many pieces as it needs, then its instant. */
+  *#snapshotCollection(journal: Journal, n: number, ref: number, lenses: Collections): Generator<void> {
+    const database = this.#keyspace.databases[n]
+    const begin = (name: string, args: number): Journal => {
+      journal.select(n)
+      journal.begin(2 + args)
+      journal.word(name)
+      database.open(ref)
+      journal.bytes(database.bytes, database.keyStart, database.keyEnd)
+      return journal
+    }
+    yield* snapshotElements(lenses, database, ref, { begin })
+    const at = database.expireAt(ref)
+    if (at !== undefined) writeInstant(begin('PEXPIREAT', 1), at)
+  }
+
   #set(database: Database, record: Request): void {
-    arity(record, 3, 5)
+    expectArguments(record, 3, 5)
     const ref = this.#put(database, record, 1)
     if (record.argc === 3) database.clearExpiry(ref)
     else if (record.is(3, 'PXAT') && record.argc === 5) database.setExpiry(ref, instant(record, 4))
@@ -187,7 +215,7 @@ export class KeyRecords {
     const { bytes } = record
     const hash = hashOf(database, record, i)
     const ref = database.findAny(bytes, record.start[i], record.end[i], hash)
-    if (ref !== 0 && database.kind(ref) !== KIND_STRING) throw contradiction(record, 'the key is a SKU')
+    if (ref !== 0 && database.kind(ref) === KIND_STOCK) throw contradiction(record, 'the key is a SKU')
     return database.putString(
       ref,
       hash,
@@ -202,48 +230,47 @@ export class KeyRecords {
   }
 
   #append(database: Database, record: Request): void {
-    arity(record, 3, 3)
+    expectArguments(record, 3, 3)
     const hash = hashOf(database, record, 1)
-    const ref = this.#find(database, record, 1)
+    const ref = this.#findString(database, record, 1)
     const length = database.valueLength(ref)
     database.resizeString(ref, hash, length + record.length(2))
     database.overwrite(length, record.bytes, record.start[2], record.end[2])
   }
 
   #setRange(database: Database, record: Request): void {
-    arity(record, 4, 4)
+    expectArguments(record, 4, 4)
     const offset = parseInteger(record.bytes, record.start[2], record.end[2])
     if (!(offset >= 0)) throw contradiction(record, 'bad offset')
     const length = offset + record.length(3)
     const hash = hashOf(database, record, 1)
     const ref = database.findAny(record.bytes, record.start[1], record.end[1], hash)
     if (ref === 0) database.addZeros(hash, record.bytes, record.start[1], record.end[1], length)
-    else database.resizeString(this.#find(database, record, 1), hash, Math.max(length, database.valueLength(ref)))
+    else database.resizeString(this.#findString(database, record, 1), hash, Math.max(length, database.valueLength(ref)))
     database.overwrite(offset, record.bytes, record.start[3], record.end[3])
   }
 
   #rename(database: Database, record: Request): void {
-    arity(record, 3, 3)
+    expectArguments(record, 3, 3)
     const ref = this.#find(database, record, 1)
-    copyKey({ source: database, ref, target: database, request: record, key: 2 })
-    this.#delete(database, record, 1)
+    moveKey({ source: database, ref, target: database, request: record, key: 2 }, hashOf(database, record, 1))
   }
 
   #copy(database: Database, record: Request): void {
-    arity(record, 4, 6)
+    expectArguments(record, 4, 6)
     const target = record.is(3, 'DB') ? this.#keyspace.databases[this.#databaseNumber(record, 4)] : database
     copyKey({ source: database, ref: this.#find(database, record, 1), target, request: record, key: 2 })
   }
 
   #move(database: Database, record: Request): void {
-    arity(record, 3, 3)
+    expectArguments(record, 3, 3)
     const target = this.#keyspace.databases[this.#databaseNumber(record, 2)]
-    copyKey({ source: database, ref: this.#find(database, record, 1), target, request: record, key: 1 })
-    this.#delete(database, record, 1)
+    const ref = this.#find(database, record, 1)
+    moveKey({ source: database, ref, target, request: record, key: 1 }, hashOf(database, record, 1))
   }
 
   #swap(record: Request): void {
-    arity(record, 3, 3)
+    expectArguments(record, 3, 3)
     const a = this.#databaseNumber(record, 1)
     const b = this.#databaseNumber(record, 2)
     if (Math.min(a, b) === 0 && this.#keyspace.databases[0].stockKeys > 0) this.#forgetStock()
@@ -253,7 +280,13 @@ export class KeyRecords {
   #find(database: Database, record: Request, i: number): number {
     const ref = database.findAny(record.bytes, record.start[i], record.end[i], hashOf(database, record, i))
     if (ref === 0) throw contradiction(record, 'no such key')
-    if (database.kind(ref) !== KIND_STRING) throw contradiction(record, 'the key is a SKU')
+    if (database.kind(ref) === KIND_STOCK) throw contradiction(record, 'the key is a SKU')
+    return ref
+  }
+
+  #findString(database: Database, record: Request, i: number): number {
+    const ref = this.#find(database, record, i)
+    if (database.kind(ref) !== KIND_STRING) throw contradiction(record, 'the key is no string')
     return ref
   }
 
@@ -268,17 +301,48 @@ export class KeyRecords {
   }
 }
 
-/** Gives argument `key` of the request the value and the instant of the row `ref`, in a database that may be another one. @returns its row. */
-export function copyKey(copy: { source: Database; ref: number; target: Database; request: Request; key: number }): number {
-  const { source, ref, target, request, key } = copy
-  const { bytes } = request
+interface KeyCopy {
+  readonly source: Database
+  readonly ref: number
+  /** May be another one. */
+  readonly target: Database
+  readonly request: Request
+  /** The argument that is the new name. */
+  readonly key: number
+}
+
+/** Gives argument `key` of the request the value and the instant of the row `ref`. @returns its row. */
+export function copyKey(copy: KeyCopy): number {
+  return putLike(copy, copy.source.besideOf(copy.ref)?.clone() ?? null)
+}
+
+/** The same, and the key with the row `ref` goes. A large collection is not copied for it. */
+export function moveKey(copy: KeyCopy, hash: number): number {
+  const { source, ref } = copy
+  const next = putLike(copy, source.detach(ref))
+  source.remove(ref, hash)
+  return next
+}
+
+function putLike({ source, ref, target, request, key }: KeyCopy, large: LargeValue | null): number {
+  const { bytes, start, end } = request
   const hash = hashOf(target, request, key)
   const at = source.expireAt(ref)
   const encoding = source.encoding(ref)
-  source.open(ref)
-  const { bytes: row, valueStart, valueEnd } = source
-  const old = target.findAny(bytes, request.start[key], request.end[key], hash)
-  const next = target.putString(old, hash, bytes, request.start[key], request.end[key], row, valueStart, valueEnd, encoding)
+  const kind = source.kind(ref)
+  const old = target.findAny(bytes, start[key], end[key], hash)
+  let next: number
+  if (kind === KIND_STRING) {
+    source.open(ref)
+    const { bytes: row, valueStart, valueEnd } = source
+    next = target.putString(old, hash, bytes, start[key], end[key], row, valueStart, valueEnd, encoding)
+  } else {
+    if (old !== 0) target.remove(old, hash)
+    source.open(ref)
+    const { bytes: row, valueStart, valueEnd } = source
+    const like = { kind: kind as CollectionKind, encoding, bytes: row, start: valueStart, end: valueEnd }
+    next = target.addLike(hash, bytes, start[key], end[key], like, large)
+  }
   if (at === undefined) target.clearExpiry(next)
   else target.setExpiry(next, at)
   return next
@@ -293,13 +357,4 @@ function instant(record: Request, i: number): Instant {
   const at = n === n ? n : (parseInt64(record.bytes, record.start[i], record.end[i]) ?? NOT_AN_INTEGER)
   if (!(at > 0)) throw contradiction(record, 'bad instant')
   return at
-}
-
-function arity(record: Request, least: number, most: number): void {
-  if (record.argc < least || record.argc > most) throw contradiction(record, 'wrong number of arguments')
-}
-
-function contradiction(record: Request, why: string): StockdError {
-  const key = record.argc > 1 ? ` of '${record.latin1(1).slice(0, 64)}'` : ''
-  return new StockdError('LOG_SEMANTIC', `record ${record.latin1(0)}${key} contradicts the state: ${why}`)
 }

@@ -5,20 +5,25 @@
 //
 // Unusual: no objects. A key is a row number (`ref`, 0 for none), valid until the database changes. Whoever looks a key up computes its
 // hash first and hands it back with the change, so that a SET hashes once. A lookup deletes a key that is due, as Redis does, and tells
-// the keyspace, whose owner writes the record.
+// the keyspace, whose owner writes the record. What is in a collection only collections/ knows: here it is a row that can be opened at
+// any offset (`splice`), or a slot with a value beside the rows.
 
-import { copyBytes } from '../base/bytes.ts'
+import { copyBytes, readWord, writeWord } from '../base/bytes.ts'
 import { hashBytes, mix } from '../base/hash.ts'
 import { Arena, GRANULE_MASK, SEGMENT_SHIFT } from '../table/arena.ts'
 import { ByteTable } from '../table/byte-table.ts'
 import { ExpiryHeap, type Instant } from './expiry-heap.ts'
+import type { LargeValue } from './collections/collection.ts'
 import type { Keyspace } from './keyspace.ts'
 import {
   ACCESS_MASK,
+  BESIDE,
+  type CollectionKind,
   ENCODING_MASK,
   ENCODING_NATURAL,
   ENCODING_RAW,
   EXPIRY_SLOT,
+  FIRST_COLLECTION,
   KEY_AT,
   KEY_LENGTH,
   KEY_LENGTH_MASK,
@@ -27,6 +32,7 @@ import {
   KIND_STOCK,
   KIND_STREAM,
   KIND_STRING,
+  SLOT_BYTES,
   STOCK_VALUE_BYTES,
   VALUE_LENGTH,
   type Kind,
@@ -37,6 +43,15 @@ const SEAL_SEED = 0x5ea1
 const DIGEST_SEED_A = 0x0d16e57a
 const DIGEST_SEED_B = 0x0d16e57b
 
+/** The value of a collection's row, where it stands. */
+export interface RowValue {
+  readonly kind: CollectionKind
+  readonly encoding: number
+  readonly bytes: Uint8Array
+  readonly start: number
+  readonly end: number
+}
+
 export class Database {
   readonly arena = new Arena()
   readonly table: ByteTable
@@ -46,7 +61,13 @@ export class Database {
   stockKeys = 0
   /** The row of the reserved name, 0 if there is none. */
   reserved = 0
-  /** Two sums over all rows, mod 2^32, of what identifies a row cheaply: key, kind, length, instant. */
+  /** The collections that do not fit a row, by the slot number in their row's value; null where there is none. */
+  readonly #beside: (LargeValue | null)[] = []
+  readonly #freeSlots: number[] = []
+  /** Bytes that they take, and what of it lies in arenas. */
+  besideBytes = 0
+  besideArenaBytes = 0
+  /** Two sums over all rows, mod 2^32, of what identifies a row cheaply: key, kind, instant, a string's length, a collection's figure. */
   sealA = 0
   sealB = 0
 
@@ -247,16 +268,111 @@ export class Database {
     const w = ((ref & GRANULE_MASK) << 1) + KIND_AND_ACCESS
     words[w] = (KIND_STOCK << KIND_SHIFT) | (words[w] & ACCESS_MASK)
     this.#seal(ref)
-    this.open(ref)
-    for (let i = 0, n = skuNumber; i < STOCK_VALUE_BYTES; i++, n >>>= 8) this.bytes[this.valueStart + i] = n
+    this.#setNumber(ref, skuNumber)
     this.stockKeys++
   }
 
   /** The SKU's number of a row of kind stock. */
   skuNumber(ref: number): number {
-    const row = this.arena.bytes[ref >>> SEGMENT_SHIFT]
-    const at = ((ref & GRANULE_MASK) << 3) + KEY_AT + (this.word(ref, KEY_LENGTH) & KEY_LENGTH_MASK)
-    return row[at] | (row[at + 1] << 8) | (row[at + 2] << 16) | (row[at + 3] << 24)
+    return this.#number(ref)
+  }
+
+  /**
+   * A new row for a collection, its value not written yet. It is being changed until `endChange`.
+   * @returns the row, which is not open.
+   */
+  addCollection(hash: number, key: Uint8Array, keyStart: number, keyEnd: number, kind: CollectionKind, valueLength: number): number {
+    const ref = this.#fillRow(key, keyStart, keyEnd, kind, valueLength, 0)
+    this.table.insert(ref, hash)
+    return ref
+  }
+
+  /** From here on the row's value may be written and spliced; `endChange` must follow. */
+  beginChange(ref: number): void {
+    this.#unseal(ref)
+  }
+
+  /** The row's value is whole again. The key was used now. */
+  endChange(ref: number): void {
+    const large = this.besideOf(ref)
+    if (large !== null) this.#count(large)
+    this.touch(ref)
+    this.#seal(ref)
+  }
+
+  /**
+   * While a row is being changed: `removed` bytes of its value at `offset` become `inserted` bytes, for the caller to write.
+   * @returns the row, which may have moved, and is open.
+   */
+  splice(ref: number, hash: number, offset: number, removed: number, inserted: number): number {
+    const words = this.arena.words[ref >>> SEGMENT_SHIFT]
+    const w = (ref & GRANULE_MASK) << 1
+    const before = words[w + VALUE_LENGTH]
+    const after = before + inserted - removed
+    const head = KEY_AT + (words[w] & KEY_LENGTH_MASK) + offset
+    const oldBytes = head - offset + before
+    const newBytes = head - offset + after
+    const from = (ref & GRANULE_MASK) << 3
+    const source = this.arena.bytes[ref >>> SEGMENT_SHIFT]
+    let next = ref
+    if (this.arena.fits(oldBytes, newBytes)) {
+      if (inserted !== removed) copyBytes(source, from + head + removed, from + oldBytes, source, from + head + inserted)
+    } else {
+      next = this.arena.alloc(newBytes)
+      const target = this.arena.bytes[next >>> SEGMENT_SHIFT]
+      const to = (next & GRANULE_MASK) << 3
+      copyBytes(source, from, from + head, target, to)
+      copyBytes(source, from + head + removed, from + oldBytes, target, to + head + inserted)
+      this.table.move(ref, next, hash)
+      this.expiries.moved(ref, next)
+      this.arena.free(ref, oldBytes)
+    }
+    this.arena.words[next >>> SEGMENT_SHIFT][((next & GRANULE_MASK) << 1) + VALUE_LENGTH] = after
+    this.open(next)
+    return next
+  }
+
+  /** The collection that lives beside this row; null if the value is in the row. */
+  besideOf(ref: number): LargeValue | null {
+    return this.encoding(ref) & BESIDE && this.kind(ref) >= FIRST_COLLECTION ? this.#beside[this.#number(ref)] : null
+  }
+
+  /** While a row is being changed: its collection moves out of it. @returns the row. */
+  putBeside(ref: number, hash: number, large: LargeValue): number {
+    const next = this.splice(ref, hash, 0, this.valueLength(ref), SLOT_BYTES)
+    this.setEncoding(next, this.encoding(next) | BESIDE)
+    this.#setNumber(next, this.#settle(large))
+    return next
+  }
+
+  /** While a row is being changed: its collection, which lives beside it, comes back into `length` bytes of it. @returns the row, open. */
+  takeBack(ref: number, hash: number, length: number): number {
+    this.#release(ref)
+    const next = this.splice(ref, hash, 0, SLOT_BYTES, length)
+    this.setEncoding(next, this.encoding(next) & ~BESIDE)
+    return next
+  }
+
+  /** Takes the collection beside a row away from it, for another row; the row must be removed next. Null if there is none. */
+  detach(ref: number): LargeValue | null {
+    const large = this.besideOf(ref)
+    if (large === null) return null
+    this.#unseal(ref)
+    this.#release(ref)
+    this.#setNumber(ref, this.#settle(null))
+    this.#seal(ref)
+    return large
+  }
+
+  /** A new row that has all that a collection's row of any database has, but for its key and its instant. `large`: what lives beside it. */
+  addLike(hash: number, key: Uint8Array, keyStart: number, keyEnd: number, like: RowValue, large: LargeValue | null): number {
+    const ref = this.#fillRow(key, keyStart, keyEnd, like.kind, like.end - like.start, like.encoding)
+    this.table.insert(ref, hash)
+    const to = ((ref & GRANULE_MASK) << 3) + KEY_AT + keyEnd - keyStart
+    if (large === null) copyBytes(like.bytes, like.start, like.end, this.arena.bytes[ref >>> SEGMENT_SHIFT], to)
+    else this.#setNumber(ref, this.#settle(large))
+    this.#seal(ref)
+    return ref
   }
 
   remove(ref: number, hash: number): void {
@@ -264,6 +380,8 @@ export class Database {
     this.table.remove(ref, hash)
     this.expiries.remove(ref)
     if (this.kind(ref) === KIND_STOCK) this.stockKeys--
+    this.besideOf(ref)?.release()
+    this.#release(ref)
     this.arena.free(ref, this.#rowBytes(ref))
   }
 
@@ -274,6 +392,11 @@ export class Database {
     this.table.clear()
     this.expiries.clear()
     this.arena.clear()
+    for (const large of this.#beside) large?.release()
+    this.#beside.length = 0
+    this.#freeSlots.length = 0
+    this.besideBytes = 0
+    this.besideArenaBytes = 0
     this.stockKeys = 0
     this.sealA = 0
     this.sealB = 0
@@ -287,14 +410,14 @@ export class Database {
     return this.table.hash(this.bytes, this.keyStart, this.keyEnd)
   }
 
-  /** Bytes that one key takes: its row and its share of the index and of the heap. */
+  /** Bytes that one key takes: its row, what lives beside it, and its share of the index and of the heap. */
   memoryOf(ref: number): number {
-    return Arena.sizeOf(this.#rowBytes(ref)) + 12 + (this.expires(ref) ? 12 : 0)
+    return Arena.sizeOf(this.#rowBytes(ref)) + (this.besideOf(ref)?.usedBytes ?? 0) + 12 + (this.expires(ref) ? 12 : 0)
   }
 
-  /** Bytes of memory in use: rows that live, the index, the heap. */
+  /** Bytes of memory in use: rows that live, large collections, the index, the heap. */
   get usedBytes(): number {
-    return this.arena.usedBytes + this.table.indexBytes + this.expiries.bytes
+    return this.arena.usedBytes + this.besideBytes + this.table.indexBytes + this.expiries.bytes
   }
 
   /** Sums over all rows of two hashes of all that a row means; [a, b]. The order of rows and the hash seed do not matter. O(database). */
@@ -304,18 +427,72 @@ export class Database {
     this.table.forEach((ref) => {
       this.open(ref)
       const { bytes, keyStart, keyEnd } = this
-      // A SKU's number is the ledger's own, and not the same after a restart.
-      const valueEnd = this.kind(ref) === KIND_STOCK ? keyEnd : this.valueEnd
+      const kind = this.kind(ref)
+      // A SKU's number is the ledger's own, and not the same after a restart; a collection's row has its history in it.
+      const valueEnd = kind === KIND_STRING ? this.valueEnd : keyEnd
       const slot = this.word(ref, EXPIRY_SLOT)
-      const rest = mix(Math.imul(keyEnd - keyStart, 0x9e3779b1) ^ this.kind(ref)) ^ (slot === 0 ? 0 : this.#instantHash(slot))
-      a = (a + mix(hashBytes(bytes, keyStart, valueEnd, DIGEST_SEED_A) ^ rest)) | 0
-      b = (b + mix(hashBytes(bytes, keyStart, valueEnd, DIGEST_SEED_B) + rest)) | 0
+      const rest = mix(Math.imul(keyEnd - keyStart, 0x9e3779b1) ^ kind) ^ (slot === 0 ? 0 : this.#instantHash(slot))
+      let rowA = mix(hashBytes(bytes, keyStart, valueEnd, DIGEST_SEED_A) ^ rest)
+      let rowB = mix(hashBytes(bytes, keyStart, valueEnd, DIGEST_SEED_B) + rest)
+      if (kind >= FIRST_COLLECTION) {
+        const collection = this.#keyspace.collections.open(this, ref)
+        rowA = mix(rowA + collection.digest(DIGEST_SEED_A))
+        rowB = mix(rowB + collection.digest(DIGEST_SEED_B))
+      }
+      a = (a + rowA) | 0
+      b = (b + rowB) | 0
     })
     return [a, b]
   }
 
   word(ref: number, i: number): number {
     return this.arena.words[ref >>> SEGMENT_SHIFT][((ref & GRANULE_MASK) << 1) + i]
+  }
+
+  /** The number in the row of a SKU, or of a collection that lives beside it. */
+  #number(ref: number): number {
+    const row = this.arena.bytes[ref >>> SEGMENT_SHIFT]
+    const at = ((ref & GRANULE_MASK) << 3) + KEY_AT + (this.word(ref, KEY_LENGTH) & KEY_LENGTH_MASK)
+    return readWord(row, at)
+  }
+
+  #setNumber(ref: number, n: number): void {
+    const row = this.arena.bytes[ref >>> SEGMENT_SHIFT]
+    const at = ((ref & GRANULE_MASK) << 3) + KEY_AT + (this.word(ref, KEY_LENGTH) & KEY_LENGTH_MASK)
+    writeWord(row, at, n)
+  }
+
+  /** Gives a large collection a slot, or keeps a slot for none. */
+  #settle(large: LargeValue | null): number {
+    const slot = this.#freeSlots.pop() ?? this.#beside.length
+    this.#beside[slot] = large
+    if (large !== null) this.#count(large)
+    return slot
+  }
+
+  #count(large: LargeValue): void {
+    const { usedBytes, arenaBytes } = large
+    this.besideBytes += usedBytes - large.countedBytes
+    this.besideArenaBytes += arenaBytes - large.countedArenaBytes
+    large.countedBytes = usedBytes
+    large.countedArenaBytes = arenaBytes
+  }
+
+  #uncount(large: LargeValue): void {
+    this.besideBytes -= large.countedBytes
+    this.besideArenaBytes -= large.countedArenaBytes
+    large.countedBytes = 0
+    large.countedArenaBytes = 0
+  }
+
+  /** Gives the slot of a row back, if it has one. */
+  #release(ref: number): void {
+    if (!(this.encoding(ref) & BESIDE) || this.kind(ref) < FIRST_COLLECTION) return
+    const slot = this.#number(ref)
+    const large = this.#beside[slot]
+    if (large !== null) this.#uncount(large)
+    this.#beside[slot] = null
+    this.#freeSlots.push(slot)
   }
 
   #rowBytes(ref: number): number {
@@ -361,6 +538,8 @@ export class Database {
       return ref
     }
     this.#unseal(ref)
+    this.besideOf(ref)?.release()
+    this.#release(ref)
     const oldBytes = KEY_AT + keyLength + oldLength
     const newBytes = KEY_AT + keyLength + valueLength
     let next = ref
@@ -403,7 +582,19 @@ export class Database {
     const key = hashBytes(this.arena.bytes[segment], start, start + (words[w] & KEY_LENGTH_MASK), SEAL_SEED)
     const kind = words[w + KIND_AND_ACCESS] >>> KIND_SHIFT
     const slot = words[w + EXPIRY_SLOT]
-    return mix(key ^ Math.imul(words[w + VALUE_LENGTH] * 16 + kind, 0x9e3779b1) ^ (slot === 0 ? 0 : this.#instantHash(slot)))
+    const figure = kind < FIRST_COLLECTION ? words[w + VALUE_LENGTH] : this.#figure(ref)
+    return mix(key ^ Math.imul(figure * 16 + kind, 0x9e3779b1) ^ (slot === 0 ? 0 : this.#instantHash(slot)))
+  }
+
+  /** What the seal knows of a collection: how many elements it has, and the sum over them. */
+  #figure(ref: number): number {
+    if (this.encoding(ref) & BESIDE) {
+      const large = this.#beside[this.#number(ref)]
+      return large === null ? 0 : mix(large.count ^ mix(large.sum))
+    }
+    const row = this.arena.bytes[ref >>> SEGMENT_SHIFT]
+    const at = ((ref & GRANULE_MASK) << 3) + KEY_AT + (this.word(ref, KEY_LENGTH) & KEY_LENGTH_MASK)
+    return mix(readWord(row, at) ^ mix(readWord(row, at + 4)))
   }
 
   /** A slot's instant, hashed; never mistaken for "none". */

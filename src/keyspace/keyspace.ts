@@ -6,6 +6,7 @@
 
 import { assert } from '../base/assert.ts'
 import { mix } from '../base/hash.ts'
+import { Collections } from './collections/collections.ts'
 import { Database } from './database.ts'
 import { ACCESS_MASK } from './row.ts'
 import { StockKeys } from './stock-keys.ts'
@@ -27,6 +28,8 @@ export class Keyspace {
   readonly databases: Database[] = []
   /** The keys of database 0 that are SKUs, for the ledger. */
   readonly stockKeys = new StockKeys(this)
+  /** How hashes, sets ... are looked at and changed. */
+  readonly collections: Collections
   onExpired: OnExpired | null = null
   /** False: `advance` deletes nothing, only looking a key up does (DEBUG SET-ACTIVE-EXPIRE). */
   isExpiringActively = true
@@ -47,6 +50,7 @@ export class Keyspace {
     this.now = options.now ?? 0
     this.second = secondOf(this.now)
     this.#firstSecond = this.second
+    this.collections = new Collections(options.seed)
     for (let i = 0; i < options.databases; i++) this.databases.push(new Database(this, options.seed))
   }
 
@@ -113,14 +117,14 @@ export class Keyspace {
     return size
   }
 
-  /** Bytes of memory in use by keys and values. */
   /** What of `usedBytes` lies in arenas, where JavaScript's own count of memory does not see it. */
   get arenaBytes(): number {
     let bytes = 0
-    for (const database of this.databases) bytes += database.arena.usedBytes
+    for (const database of this.databases) bytes += database.arena.usedBytes + database.besideArenaBytes
     return bytes
   }
 
+  /** Bytes of memory in use by keys and values. */
   get usedBytes(): number {
     let bytes = 0
     for (const database of this.databases) bytes += database.usedBytes

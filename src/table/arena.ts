@@ -1,14 +1,19 @@
 // Rows of bytes off the JS heap: the garbage collector never walks them, so five million of them pause nobody.
 //
-//   ref (31 bits) = segment << 17 | granule          a granule is 8 bytes, a segment is 1 MiB; ref 0 means "none"
+//   ref (31 bits) = segment << 17 | granule          a granule is 8 bytes, a segment is 1 MiB at most; ref 0 means "none"
 //
 //   small rows   cut from the newest segment, freed rows are kept on a list per size and used again
 //   large rows   (> 512 KiB) get a segment of their own, given back whole
+//
+// There is one arena per database and one per large collection. The latter begin with small segments, each as large as all before it
+// together, and leave their segments to a pool when they go: the next collection takes them from there, whether or not the garbage
+// collector has been around.
 //
 // A row's words are read and written through `words[ref >>> 17][((ref & 0x1ffff) << 1) + i]` (Int32) and its bytes through
 // `bytes[ref >>> 17][((ref & 0x1ffff) << 3) + i]`; the hot code does this inline, with `rowBytes`/`rowWord` for the rest.
 
 import { assert } from '../base/assert.ts'
+import { copyBytes } from '../base/bytes.ts'
 
 export const SEGMENT_SHIFT = 17
 export const GRANULE_MASK = (1 << SEGMENT_SHIFT) - 1
@@ -41,6 +46,41 @@ function classOf(granules: number): number {
 }
 const CLASSES = classOf(granulesOf(LARGE_ROW_BYTES)) + 1
 
+/** Where a collection's first segment ends: about as much as the smallest collection has that is not packed. */
+const SMALL_SEGMENT_BYTES = 8 * 1024
+const SMALL_SEGMENT_SHIFT = 13
+const POOLED_BYTES_MAX = 64 * 1024 * 1024
+
+/** Segments that nobody uses, by size: powers of two from SMALL_SEGMENT_BYTES to SEGMENT_BYTES. */
+export class SegmentPool {
+  readonly #free: SharedArrayBuffer[][] = []
+  #bytes = 0
+
+  constructor() {
+    for (let size = SMALL_SEGMENT_BYTES; size <= SEGMENT_BYTES; size *= 2) this.#free.push([])
+  }
+
+  /** Bytes that wait to be used. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  take(size: number): SharedArrayBuffer | undefined {
+    const memory = this.#free[31 - Math.clz32(size) - SMALL_SEGMENT_SHIFT]?.pop()
+    if (memory !== undefined) this.#bytes -= size
+    return memory
+  }
+
+  /** Memory of an odd size, or more than is worth keeping, is left to the garbage collector. */
+  give(memory: SharedArrayBuffer): void {
+    const size = memory.byteLength
+    const isPooled = size >= SMALL_SEGMENT_BYTES && size <= SEGMENT_BYTES && (size & (size - 1)) === 0
+    if (!isPooled || this.#bytes + size > POOLED_BYTES_MAX) return
+    this.#free[31 - Math.clz32(size) - SMALL_SEGMENT_SHIFT].push(memory)
+    this.#bytes += size
+  }
+}
+
 export class Arena {
   /** Per segment: its bytes. A freed large segment is an empty array. */
   readonly bytes: Uint8Array[] = []
@@ -49,10 +89,18 @@ export class Arena {
   /** Per size class: the row freed last, whose first word is the one freed before it. */
   readonly #free = new Int32Array(CLASSES)
   readonly #emptySegments: number[] = []
+  readonly #pool: SegmentPool | null
   #current = -1
   #cursor = 0
+  /** Granules of the current segment. */
+  #limit = 0
   #allocatedBytes = 0
   #usedBytes = 0
+
+  /** @param pool given: the arena is one of many, and begins small. */
+  constructor(pool: SegmentPool | null = null) {
+    this.#pool = pool
+  }
 
   /** Bytes of all segments: what this arena takes from the machine. */
   get allocatedBytes(): number {
@@ -73,14 +121,18 @@ export class Arena {
   alloc(bytes: number): number {
     const granules = granulesOf(bytes)
     this.#usedBytes += granules << 3
-    if (bytes > LARGE_ROW_BYTES) return this.#openSegment(granules * 8) << SEGMENT_SHIFT
+    if (bytes > LARGE_ROW_BYTES) {
+      // Segment 0 is for small rows: a large one there would have the ref 0.
+      if (this.bytes.length === 0) this.#nextSegment(1)
+      return this.#openSegment(granules * 8) << SEGMENT_SHIFT
+    }
     const sizeClass = classOf(granules)
     const freed = this.#free[sizeClass]
     if (freed !== 0) {
       this.#free[sizeClass] = this.words[freed >>> SEGMENT_SHIFT][(freed & GRANULE_MASK) << 1]
       return freed
     }
-    if (this.#current === -1 || this.#cursor + granules > 1 << SEGMENT_SHIFT) this.#nextSegment()
+    if (this.#cursor + granules > this.#limit) this.#nextSegment(granules)
     const ref = (this.#current << SEGMENT_SHIFT) | this.#cursor
     this.#cursor += granules
     return ref
@@ -111,32 +163,62 @@ export class Arena {
     return granulesOf(bytes) << 3
   }
 
+  /** Another arena with the same rows at the same places. */
+  clone(): Arena {
+    const copy = new Arena(this.#pool)
+    for (const source of this.bytes) {
+      const memory = this.#newMemory(source.length)
+      const bytes = new Uint8Array(memory)
+      copyBytes(source, 0, source.length, bytes, 0)
+      copy.bytes.push(bytes)
+      copy.words.push(new Int32Array(memory))
+    }
+    copy.#free.set(this.#free)
+    copy.#emptySegments.push(...this.#emptySegments)
+    copy.#current = this.#current
+    copy.#cursor = this.#cursor
+    copy.#limit = this.#limit
+    copy.#allocatedBytes = this.#allocatedBytes
+    copy.#usedBytes = this.#usedBytes
+    return copy
+  }
+
   /** Forgets every row at once. */
   clear(): void {
+    if (this.#pool !== null) for (const { buffer } of this.bytes) if (buffer instanceof SharedArrayBuffer) this.#pool.give(buffer)
     this.bytes.length = 0
     this.words.length = 0
     this.#emptySegments.length = 0
     this.#free.fill(0)
     this.#current = -1
     this.#cursor = 0
+    this.#limit = 0
     this.#allocatedBytes = 0
     this.#usedBytes = 0
   }
 
-  #nextSegment(): void {
+  /** Opens a segment that has room for a row of so many granules. */
+  #nextSegment(granules: number): void {
     // What is left of the old segment becomes free rows, so that mixed sizes do not leak its end.
     if (this.#current !== -1) {
-      let left = (1 << SEGMENT_SHIFT) - this.#cursor
+      let left = this.#limit - this.#cursor
       while (left > 0) {
-        let granules = Math.min(left, LARGE_ROW_BYTES >>> 3)
+        let rest = Math.min(left, LARGE_ROW_BYTES >>> 3)
         // Down to a size class.
-        if (granules > EXACT_GRANULES) granules &= -(1 << (31 - CLASS_BITS - Math.clz32(granules)))
-        this.#release((this.#current << SEGMENT_SHIFT) | this.#cursor, granules)
-        this.#cursor += granules
-        left -= granules
+        if (rest > EXACT_GRANULES) rest &= -(1 << (31 - CLASS_BITS - Math.clz32(rest)))
+        this.#release((this.#current << SEGMENT_SHIFT) | this.#cursor, rest)
+        this.#cursor += rest
+        left -= rest
       }
     }
-    this.#current = this.#openSegment(SEGMENT_BYTES)
+    let size = SEGMENT_BYTES
+    if (this.#pool !== null && this.#allocatedBytes < SEGMENT_BYTES) {
+      // One granule more: the very first is nobody's.
+      const least = Math.max(SMALL_SEGMENT_BYTES, this.#allocatedBytes, (granules + 1) << 3)
+      size = Math.min(SEGMENT_BYTES, 2 ** Math.ceil(Math.log2(least)))
+    }
+    this.#current = this.#openSegment(size)
+    this.#limit = size >>> 3
     // Granule 0 of segment 0 is ref 0, which means "none".
     this.#cursor = this.#current === 0 ? 1 : 0
   }
@@ -149,15 +231,17 @@ export class Arena {
   }
 
   #openSegment(size: number): number {
-    // Segment 0 is always a small one: a large row there would have the ref 0.
-    if (this.bytes.length === 0 && size !== SEGMENT_BYTES) this.#nextSegment()
     const segment = this.#emptySegments.pop() ?? this.bytes.length
     assert(segment < SEGMENTS_MAX, 'an arena is full (16 GiB of rows)')
-    // A SharedArrayBuffer's pages come zeroed and untouched from the OS, and its size does not hurry the garbage collector.
-    const memory = new SharedArrayBuffer(size)
+    const memory = this.#newMemory(size)
     this.bytes[segment] = new Uint8Array(memory)
     this.words[segment] = new Int32Array(memory)
     this.#allocatedBytes += size
     return segment
+  }
+
+  /** A SharedArrayBuffer's pages come zeroed and untouched from the OS, and its size does not hurry the garbage collector. */
+  #newMemory(size: number): SharedArrayBuffer {
+    return this.#pool?.take(size) ?? new SharedArrayBuffer(size)
   }
 }

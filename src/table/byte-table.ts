@@ -2,7 +2,8 @@
 //
 // The key lies in its row. Word 0 of a row holds the key's length under `keyLengthMask` (the other bits are the owner's), and the
 // key's bytes start at `keyOffset`. The index is 256 shards, each an open-addressing array of (hash, ref) pairs that grows and shrinks
-// alone: a growing table of millions stops for one shard, not for all.
+// alone: a growing table of millions stops for one shard, not for all. A table that is one of many begins with a single shard, and is
+// cut into 256 when that holds SPLIT_SIZE rows.
 //
 // Slots are in the order of the hash (homes grow with it; linear probing without wrap-around, deletion shifts back). So a scan's
 // cursor is simply a hash: what was there all the time is visited exactly once, whatever grows or goes meanwhile.
@@ -11,10 +12,12 @@ import { assert } from '../base/assert.ts'
 import { keyedHash } from '../base/hash.ts'
 import { type Arena, GRANULE_MASK, SEGMENT_SHIFT } from './arena.ts'
 
-const SHARDS = 256
-/** The bits of a hash that do not choose the shard choose the home in it. */
+const SHARD_BITS = 8
+const SHARDS = 1 << SHARD_BITS
+/** Of the bits of a hash that do not choose the shard, the upper ones choose the home in it. */
 const HOME_BITS = 24
-const HOME_MASK = (1 << HOME_BITS) - 1
+/** Rows of a single shard that is cut: a millisecond's work. */
+const SPLIT_SIZE = 16 * 1024
 /** Slots behind the last home of a shard, for runs that would wrap around. */
 const SLACK_MAX = 64
 
@@ -61,27 +64,47 @@ class Shard {
     }
   }
 
+  clone(): Shard {
+    const copy = new Shard()
+    copy.factor = this.factor
+    copy.shift = this.shift
+    copy.used = this.used
+    copy.slots = this.slots.slice()
+    return copy
+  }
+
   get isSmallest(): boolean {
     return this.factor === 2 && this.shift === HOME_BITS - 2
   }
 }
+/** More than the slots of a shard: a position is shard * POSITIONS + slot. */
+const POSITIONS = 2 ** (HOME_BITS + 3)
 const EMPTY_SHARD_BYTES = new Shard().slots.byteLength
 
 export class ByteTable {
   readonly arena: Arena
   readonly #shards: Shard[] = []
+  /** Upper bits of a hash that choose the shard: SHARD_BITS, or 0 if there is but one. */
+  #shardBits: number
+  readonly #shardBitsMin: number
   readonly #keyOffset: number
   readonly #keyLengthMask: number
   readonly #seed: number
   #size = 0
-  #indexBytes = SHARDS * EMPTY_SHARD_BYTES
+  #indexBytes = 0
 
-  constructor(arena: Arena, layout: { readonly keyOffset: number; readonly keyLengthMask: number; readonly seed: number }) {
+  /** @param layout `isOneOfMany`: begins small */
+  constructor(
+    arena: Arena,
+    layout: { readonly keyOffset: number; readonly keyLengthMask: number; readonly seed: number; readonly isOneOfMany?: boolean },
+  ) {
     this.arena = arena
     this.#keyOffset = layout.keyOffset
     this.#keyLengthMask = layout.keyLengthMask
     this.#seed = layout.seed
-    for (let i = 0; i < SHARDS; i++) this.#shards.push(new Shard())
+    this.#shardBitsMin = layout.isOneOfMany === true ? 0 : SHARD_BITS
+    this.#shardBits = this.#shardBitsMin
+    this.clear()
   }
 
   get size(): number {
@@ -99,10 +122,10 @@ export class ByteTable {
 
   /** The row of this key, or 0. */
   find(bytes: Uint8Array, start: number, end: number, hash: number): number {
-    const shard = this.#shards[hash >>> 24]
+    const shard = this.#shardOf(hash)
     const slots = shard.slots
     const length = end - start
-    let i = (Math.imul(hash & HOME_MASK, shard.factor) >>> shard.shift) << 1
+    let i = (Math.imul((hash << this.#shardBits) >>> SHARD_BITS, shard.factor) >>> shard.shift) << 1
     let ref = slots[i + 1]
     while (ref !== 0) {
       if (slots[i] === hash) {
@@ -127,22 +150,23 @@ export class ByteTable {
 
   /** Adds a row whose key is not in the table. */
   insert(ref: number, hash: number): void {
-    const shard = this.#shards[hash >>> 24]
+    const shard = this.#shardOf(hash)
     // Grow at 4/5 full.
     if ((shard.used + 1) * 5 > shard.homes << 2) this.#grow(shard)
     while (!this.#place(shard, hash, ref)) this.#grow(shard)
     shard.used++
     this.#size++
+    if (this.#shardBits === 0 && this.#size === SPLIT_SIZE) this.#split()
   }
 
   /** Takes a row out of the index; the row itself stays the owner's to free. */
   remove(ref: number, hash: number): void {
-    const shard = this.#shards[hash >>> 24]
-    const { slots, factor, shift } = shard
+    const shard = this.#shardOf(hash)
+    const { slots } = shard
     let hole = this.#slotOf(shard, ref, hash)
     // Shift the rest of the run back over the hole, unless an entry would move before its home.
     for (let i = hole + 2; i < slots.length && slots[i + 1] !== 0; i += 2) {
-      if ((Math.imul(slots[i] & HOME_MASK, factor) >>> shift) << 1 <= hole) {
+      if (this.#home(shard, slots[i]) << 1 <= hole) {
         slots[hole] = slots[i]
         slots[hole + 1] = slots[i + 1]
         hole = i
@@ -158,14 +182,16 @@ export class ByteTable {
 
   /** The row moved (it grew or shrank): the same key now lies at `next`. */
   move(ref: number, next: number, hash: number): void {
-    const shard = this.#shards[hash >>> 24]
+    const shard = this.#shardOf(hash)
     shard.slots[this.#slotOf(shard, ref, hash) + 1] = next
   }
 
   clear(): void {
-    for (let i = 0; i < SHARDS; i++) this.#shards[i] = new Shard()
+    this.#shardBits = this.#shardBitsMin
+    this.#shards.length = 0
+    for (let i = 0; i < 1 << this.#shardBits; i++) this.#shards.push(new Shard())
     this.#size = 0
-    this.#indexBytes = SHARDS * EMPTY_SHARD_BYTES
+    this.#indexBytes = this.#shards.length * EMPTY_SHARD_BYTES
   }
 
   /**
@@ -175,15 +201,16 @@ export class ByteTable {
   scan(cursor: number, limit: number, visit: (ref: number) => void): number {
     let seen = 0
     let from = cursor >>> 0
-    for (let s = from >>> 24; s < SHARDS; s++) {
+    const shift = SHARD_BITS - this.#shardBits
+    for (let s = (from >>> 24) >>> shift; s < this.#shards.length; s++) {
       const shard = this.#shards[s]
-      const { slots, factor, shift } = shard
+      const { slots } = shard
       const homes = shard.used === 0 ? 0 : shard.homes
-      for (let home = Math.imul(from & HOME_MASK, factor) >>> shift; home < homes; home++) {
+      for (let home = this.#home(shard, from); home < homes; home++) {
         // The smallest hash of this home.
-        if (seen >= limit) return ((s << HOME_BITS) | Math.ceil((home << shift) / factor)) >>> 0
+        if (seen >= limit) return ((s << HOME_BITS) | (Math.ceil((home << shard.shift) / shard.factor) << shift)) >>> 0
         for (let i = home << 1; i < slots.length && slots[i + 1] !== 0; i += 2) {
-          if (Math.imul(slots[i] & HOME_MASK, factor) >>> shift !== home || slots[i] >>> 0 < from) continue
+          if (this.#home(shard, slots[i]) !== home || slots[i] >>> 0 < from) continue
           visit(slots[i + 1])
           seen++
         }
@@ -201,10 +228,59 @@ export class ByteTable {
     }
   }
 
+  /**
+   * The rows one after another, without a visitor: where the next one stands from `position` on (0 is the start), -1 if there is none.
+   * The table must not change meanwhile.
+   */
+  next(position: number): number {
+    let at = position % POSITIONS
+    for (let s = Math.floor(position / POSITIONS); s < this.#shards.length; s++) {
+      const { slots, used } = this.#shards[s]
+      if (used > 0) for (; at < slots.length >> 1; at++) if (slots[(at << 1) + 1] !== 0) return s * POSITIONS + at
+      at = 0
+    }
+    return -1
+  }
+
+  /** The row at a position that `next` gave; go on from the position behind it. */
+  at(position: number): number {
+    return this.#shards[Math.floor(position / POSITIONS)].slots[((position % POSITIONS) << 1) + 1]
+  }
+
+  /** A row of a table that is not empty, each with the same probability. @param random gives numbers in [0, 1). */
+  choose(random: () => number): number {
+    let longest = 0
+    for (const { slots } of this.#shards) longest = Math.max(longest, slots.length >> 1)
+    // Shards are not of one length: who misses tries again, so that no row is favoured.
+    for (;;) {
+      const { slots } = this.#shards[Math.floor(random() * this.#shards.length)]
+      const ref = slots[(Math.floor(random() * longest) << 1) + 1] ?? 0
+      if (ref !== 0) return ref
+    }
+  }
+
+  /** The same index over another arena with the same rows at the same places. */
+  clone(arena: Arena): ByteTable {
+    const layout = {
+      keyOffset: this.#keyOffset,
+      keyLengthMask: this.#keyLengthMask,
+      seed: this.#seed,
+      isOneOfMany: this.#shardBitsMin === 0,
+    }
+    const copy = new ByteTable(arena, layout)
+    copy.#shardBits = this.#shardBits
+    copy.#shards.length = 0
+    for (const shard of this.#shards) copy.#shards.push(shard.clone())
+    copy.#size = this.#size
+    copy.#indexBytes = this.#indexBytes
+    return copy
+  }
+
   /** A row near a random place, 0 if the table is empty. `random` is an unsigned 32-bit number. */
   sample(random: number): number {
     if (this.#size === 0) return 0
-    for (let s = random >>> 24, n = 0; n < SHARDS; s = (s + 1) & (SHARDS - 1), n++) {
+    const shards = this.#shards.length
+    for (let s = (random >>> 24) % shards, n = 0; n < shards; s = (s + 1) % shards, n++) {
       const shard = this.#shards[s]
       if (shard.used === 0) continue
       const slots = shard.slots
@@ -216,9 +292,28 @@ export class ByteTable {
     return 0
   }
 
+  #shardOf(hash: number): Shard {
+    return this.#shards[(hash >>> 24) >>> (SHARD_BITS - this.#shardBits)]
+  }
+
+  #home(shard: Shard, hash: number): number {
+    return Math.imul((hash << this.#shardBits) >>> SHARD_BITS, shard.factor) >>> shard.shift
+  }
+
+  /** Cuts the only shard into 256. */
+  #split(): void {
+    const { slots } = this.#shards[0]
+    this.#shardBits = SHARD_BITS
+    this.#shards.length = 0
+    for (let i = 0; i < SHARDS; i++) this.#shards.push(new Shard())
+    this.#indexBytes = SHARDS * EMPTY_SHARD_BYTES
+    this.#size = 0
+    for (let i = 0; i < slots.length; i += 2) if (slots[i + 1] !== 0) this.insert(slots[i + 1], slots[i])
+  }
+
   #slotOf(shard: Shard, ref: number, hash: number): number {
     const slots = shard.slots
-    let i = (Math.imul(hash & HOME_MASK, shard.factor) >>> shard.shift) << 1
+    let i = this.#home(shard, hash) << 1
     while (slots[i + 1] !== ref) {
       assert(slots[i + 1] !== 0, 'a row is not where its hash says')
       i += 2
@@ -228,7 +323,7 @@ export class ByteTable {
 
   #place(shard: Shard, hash: number, ref: number): boolean {
     const slots = shard.slots
-    let i = (Math.imul(hash & HOME_MASK, shard.factor) >>> shard.shift) << 1
+    let i = this.#home(shard, hash) << 1
     // The last slot stays empty, so that every run ends inside the array.
     while (slots[i + 1] !== 0) i += 2
     if (i >= slots.length - 2) return false

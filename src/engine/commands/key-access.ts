@@ -3,7 +3,8 @@
 // SKUs are keys too (type `stock`, database 0), but only the ledger changes them: a writer that meets one answers WRONGTYPE and has done
 // nothing, whatever its other keys are. `stock:events` is the node's own name: writers get READONLY.
 
-import { KIND_STOCK, KIND_STREAM, KIND_STRING } from '../../keyspace/row.ts'
+import type { Collection } from '../../keyspace/collections/collection.ts'
+import { KIND_STOCK, KIND_STREAM, KIND_STRING, type Kind } from '../../keyspace/row.ts'
 import type { Database } from '../../keyspace/database.ts'
 import { WRONG_TYPE } from '../../resp/errors.ts'
 import type { Request } from '../../resp/request.ts'
@@ -49,6 +50,50 @@ export function isString(call: Call, database: Database, ref: number): boolean {
   if (database.kind(ref) === KIND_STRING) return true
   call.reply.error(WRONG_TYPE)
   return false
+}
+
+/** True if the row is of this kind; else the client has its WRONGTYPE. */
+export function isKind(call: Call, database: Database, ref: number, kind: Kind): boolean {
+  if (database.kind(ref) === kind) return true
+  call.reply.error(WRONG_TYPE)
+  return false
+}
+
+/**
+ * The lens on the collection of argument i, for reading; null if there is no such key. Counts a hit or a miss; the key was used now.
+ * Undefined if the key is of another type: then the client has its WRONGTYPE.
+ */
+export function readCollection<Lens extends Collection>(call: Call, i: number, lens: Lens): Lens | null | undefined {
+  const database = databaseOf(call)
+  const ref = readKey(call, database, i)
+  if (ref === 0) return null
+  return isKind(call, database, ref, lens.kind) ? lens.open(database, ref) : undefined
+}
+
+/**
+ * The same for a writer: nothing has changed yet, `beginChange` must follow (`startCollection` if there is none). Undefined also if the
+ * key is not a client's to change.
+ */
+export function writeCollection<Lens extends Collection>(call: Call, i: number, lens: Lens): Lens | null | undefined {
+  const database = databaseOf(call)
+  const hash = hashOf(call, database, i)
+  const ref = findKey(call, database, i, hash)
+  if (isForbidden(call, database, i, ref)) return undefined
+  if (ref === 0) return null
+  return isKind(call, database, ref, lens.kind) ? lens.open(database, ref, hash) : undefined
+}
+
+/** A new collection for argument i, whose change has begun; there is no such key. */
+export function startCollection<Lens extends Collection>(call: Call, i: number, lens: Lens): Lens {
+  const { bytes, start, end } = call.request
+  const database = databaseOf(call)
+  return lens.create(database, hashOf(call, database, i), bytes, start[i], end[i])
+}
+
+/** The collection of argument i, its change begun, made if there is none. */
+export function changeCollection<Lens extends Collection>(call: Call, i: number, lens: Lens): Lens | undefined {
+  const found = writeCollection(call, i, lens)
+  return found === null ? startCollection(call, i, lens) : found?.beginChange()
 }
 
 /** True if a writer must leave argument i alone, whose row is `ref`; then the client has its error. */

@@ -1,11 +1,11 @@
 // Commands for keys of any type: delete, look, rename, copy, move.
 
 import { parseInt64 } from '../../base/decimal.ts'
-import { ENCODING_NATURAL, ENCODING_UNSHARED, KIND_NAMES } from '../../keyspace/row.ts'
+import { ENCODING_NATURAL, ENCODING_UNSHARED, KIND_NAMES, KIND_STRING } from '../../keyspace/row.ts'
 import { DATABASE_OUT_OF_RANGE, NO_SUCH_KEY, SAME_OBJECT, SYNTAX, VALUE_NOT_AN_INTEGER } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { ALL_ARGUMENTS, type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
-import { beginKeyRecord, copyKey, recordArguments } from '../key-records.ts'
+import { beginKeyRecord, copyKey, moveKey, recordArguments } from '../key-records.ts'
 import { databaseCommands } from './databases.ts'
 import { expiryCommands } from './expiries.ts'
 import { anyForbidden, areSame, databaseOf, findKey, hashOf, isForbidden, isForbiddenIn, peekKey, readKey } from './key-access.ts'
@@ -66,8 +66,7 @@ function rename(call: Call, onlyNew: boolean): void {
   if (isForbidden(call, database, 2, old)) return
   if (old !== 0 && onlyNew) return reply.integer(0)
 
-  copyKey({ source: database, ref, target: database, request, key: 2 })
-  database.remove(ref, hash)
+  moveKey({ source: database, ref, target: database, request, key: 2 }, hash)
   recordArguments(call, 'RENAME', 1, 2)
   if (onlyNew) reply.integer(1)
   else reply.ok()
@@ -105,9 +104,9 @@ function copy(call: Call): void {
   if (isForbiddenIn(call, number, 2, old)) return
   if (old !== 0 && !replaces) return reply.integer(0)
 
-  const encoding = source.encoding(ref)
+  const isNatural = source.kind(ref) === KIND_STRING && source.encoding(ref) === ENCODING_NATURAL
   const row = copyKey({ source, ref, target, request, key: 2 })
-  if (encoding === ENCODING_NATURAL) target.setEncoding(row, ENCODING_UNSHARED)
+  if (isNatural) target.setEncoding(row, ENCODING_UNSHARED)
   const journal = beginKeyRecord(call, number === call.client.database ? 4 : 6, 'COPY')
   journal.bytes(request.bytes, request.start[1], request.end[1])
   journal.bytes(request.bytes, request.start[2], request.end[2])
@@ -134,8 +133,7 @@ function move(call: Call): void {
   if (isForbiddenIn(call, number, 1, old)) return
   if (old !== 0) return reply.integer(0)
 
-  copyKey({ source, ref, target, request, key: 1 })
-  source.remove(ref, hash)
+  moveKey({ source, ref, target, request, key: 1 }, hash)
   recordArguments(call, 'MOVE', 1, 2)
   reply.integer(1)
 }
@@ -189,7 +187,7 @@ const plainKeyCommands: readonly CommandSpec[] = [
     group: 'generic',
     since: '1.0.0',
     complexity: 'O(1)',
-    summary: 'The type of a key: string, stock, stream or none.',
+    summary: 'The type of a key: string, hash, list, set, zset, stock, stream or none.',
     syntax: 'key',
     run: type,
   },

@@ -2,7 +2,8 @@
 
 import { parseInt64 } from '../../base/decimal.ts'
 import type { Database } from '../../keyspace/database.ts'
-import { ENCODING_NATURAL, ENCODING_RAW, ENCODING_TEXT, KIND_NAMES, KIND_STRING } from '../../keyspace/row.ts'
+import type { Keyspace } from '../../keyspace/keyspace.ts'
+import { ENCODING_NATURAL, ENCODING_RAW, ENCODING_TEXT, FIRST_COLLECTION, KIND_NAMES, KIND_STRING } from '../../keyspace/row.ts'
 import { SYNTAX } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, NO_KEYS } from '../command.ts'
@@ -32,8 +33,9 @@ function asInteger(database: Database, ref: number): bigint | undefined {
 }
 
 /** As OBJECT ENCODING says it. */
-export function encodingName(database: Database, ref: number): string {
+export function encodingName({ collections }: Keyspace, database: Database, ref: number): string {
   const kind = database.kind(ref)
+  if (kind >= FIRST_COLLECTION) return collections.open(database, ref).encodingName()
   if (kind !== KIND_STRING) return KIND_NAMES[kind]
   if (asInteger(database, ref) !== undefined) return 'int'
   return database.encoding(ref) === ENCODING_RAW || database.valueLength(ref) > EMBEDDED_BYTES_MAX ? 'raw' : 'embstr'
@@ -43,7 +45,7 @@ function encoding(call: Call): void {
   const database = databaseOf(call)
   const ref = peekKey(call, database, 2)
   if (ref === 0) call.reply.nil()
-  else call.reply.text(encodingName(database, ref))
+  else call.reply.text(encodingName(call.engine.keyspace, database, ref))
 }
 
 function refcount(call: Call): void {
@@ -142,7 +144,7 @@ export const objectCommands: readonly CommandSpec[] = [
         group: 'generic',
         since: '2.2.3',
         complexity: 'O(1)',
-        summary: 'How Redis would keep the value: int, embstr, raw; a SKU: stock; stock:events: stream.',
+        summary: 'How Redis would keep the value: int, embstr, raw, listpack, hashtable, intset ...; a SKU: stock; stock:events: stream.',
         syntax: 'key',
         run: encoding,
       },

@@ -156,7 +156,7 @@ export function debugCommands(node: Node): CommandSpec[] {
     if (ref === 0) return reply.error('ERR no such key')
     const idle = engine.keyspace.idleSeconds(database, ref)
     reply.simple(
-      `Value at:0x${ref.toString(16)} refcount:1 encoding:${encodingName(database, ref)} serializedlength:${database.valueLength(ref)} ` +
+      `Value at:0x${ref.toString(16)} refcount:1 encoding:${encodingName(engine.keyspace, database, ref)} serializedlength:${database.valueLength(ref)} ` +
         `lru:${database.accessSecond(ref)} lru_seconds_idle:${idle}`,
     )
   }

@@ -263,7 +263,13 @@ describe('records of ordinary keys', () => {
     ['SET a 1 NX'],
     ['MSET a'],
     ['SETRANGE a -1 x'],
-    ['HSET a b c'],
+    ['HSET a b'],
+    ['HSET a b c d'],
+    ['HDEL a b'],
+    ['SADD a'],
+    ['SADD a b b'],
+    ['SREM a b'],
+    ['XADD a * b c'],
   ])('a record that contradicts the state stops the replay: %s', (record) => {
     const engine = new Engine()
     expect(() => engine.replay(new Request().set(record.split(' ')))).toThrow(expect.objectContaining({ code: 'LOG_SEMANTIC' }))

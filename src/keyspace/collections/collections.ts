@@ -1,0 +1,34 @@
+// The lenses of a keyspace: one for each kind of collection, put on a row by whoever looks at it. One key at a time: who needs two of a
+// kind at once makes another lens.
+
+import { assert } from '../../base/assert.ts'
+import { SegmentPool } from '../../table/arena.ts'
+import type { Database } from '../database.ts'
+import { KIND_HASH, KIND_SET } from '../row.ts'
+import { COLLECTION_LIMITS, type Collection, type CollectionContext, type CollectionLimits } from './collection.ts'
+import { Hash } from './hash.ts'
+import { Members } from './set.ts'
+
+export class Collections implements CollectionContext {
+  readonly limits: CollectionLimits = { ...COLLECTION_LIMITS }
+  readonly pool = new SegmentPool()
+  readonly seed: number
+  readonly hash: Hash
+  readonly set: Members
+  readonly #byKind: (Collection | undefined)[] = []
+
+  constructor(seed: number) {
+    this.seed = seed
+    this.hash = new Hash(this)
+    this.set = new Members(this)
+    this.#byKind[KIND_HASH] = this.hash
+    this.#byKind[KIND_SET] = this.set
+  }
+
+  /** The lens for this row, on it. `keyHash` is needed only for changes. */
+  open(database: Database, ref: number, keyHash = 0): Collection {
+    const lens = this.#byKind[database.kind(ref)]
+    assert(lens !== undefined, 'a row is no collection')
+    return lens.open(database, ref, keyHash)
+  }
+}
