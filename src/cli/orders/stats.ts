@@ -38,6 +38,7 @@ async function stats(store: Store, { skus, withCursors }: Wanted, out: Console):
       ['archived', String(found.history)],
       ['events', String(found.events)],
       ['dead events', found.deadEvents === 0 ? '0' : `${found.deadEvents}: stockd-orders dead list says why`],
+      ['given up', found.skippedEvents === 0 ? null : `${found.skippedEvents} events (cursor set)`],
     ]),
   ]
   if (found.cursors.length > 0) texts.push(withCursors ? cursorTable(found.cursors) : streamTable(found.cursors))

@@ -64,6 +64,27 @@ export function orderDifference(
   return says.length === 0 ? null : found('rows', ...says)
 }
 
+/** Units as an order of this state has them: an order that lacks an event in its middle nearly always has others. */
+export function isPlausible({ state, items }: StoredOrder): boolean {
+  const units = { reserved: 0, sold: 0, released: 0, returned: 0 }
+  for (const item of items) {
+    for (const kind of UNITS) {
+      if (item[kind] < 0) return false
+      units[kind] += item[kind]
+    }
+  }
+  switch (state) {
+    case 'RESERVED':
+      return units.reserved > 0 && units.sold + units.returned === 0
+    case 'CONFIRMED':
+      return units.reserved === 0
+    case 'RETURNED':
+      return units.reserved + units.sold === 0
+    default:
+      return units.reserved + units.sold + units.returned === 0
+  }
+}
+
 const headOf = ({ state, version }: { readonly state: string; readonly version: number }): string => `${state} (version ${version})`
 
 const shown = (value: string | number | null): string => (value === null ? 'nothing' : String(value))

@@ -105,6 +105,8 @@ export interface StoreStats {
   readonly orders: Readonly<Record<string, number>>
   readonly events: number
   readonly deadEvents: number
+  /** Numbers that an operator has given up (setCursor); some of their events may have come all the same. */
+  readonly skippedEvents: number
   readonly history: number
   readonly cursors: readonly Cursor[]
 }

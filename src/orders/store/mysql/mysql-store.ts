@@ -257,6 +257,9 @@ export class MysqlStore implements Store {
       deadEvents: sum(
         await this.#recount((database) => `SELECT COUNT(*) AS n FROM ${database.single('dead_events')} WHERE state = 'dead'`),
       ),
+      skippedEvents: sum(
+        await this.#each((database) => `SELECT COALESCE(SUM(last - first + 1), 0) AS n FROM ${database.single('skipped_events')}`),
+      ),
       history: sum(await all((database, table) => `SELECT COUNT(*) AS n FROM ${database.sharded('orders_history', table)}`)),
       cursors: await this.cursors(),
     }

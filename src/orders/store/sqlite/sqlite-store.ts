@@ -208,6 +208,7 @@ export class SqliteStore implements Store {
         orders: Object.fromEntries(states.map((row) => [name(row, 'state'), number(row, 'count')])),
         events: count('order_events') + count('order_events_history'),
         deadEvents: count(`dead_events WHERE state = 'dead'`),
+        skippedEvents: number(this.#db.get('SELECT coalesce(sum(last - first + 1), 0) AS count FROM skipped_events'), 'count'),
         history: count('orders_history'),
         cursors: this.#cursors(),
       }
