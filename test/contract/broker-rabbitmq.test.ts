@@ -348,14 +348,27 @@ describe.skipIf(!HAS_RABBITMQ)('RabbitMQ', () => {
     const made = broker()
     const ear = new PublisherEar().listen(made, STREAM)
     await eventually('connected', () => ear.ready === 1, LONG)
+    const midSetUp = broker({ topology: { ...DEFAULT_TOPOLOGY, prefix: `${prefix}x` } })
+    const connected = await connect(rabbit.url)
+    new PublisherEar().listen(midSetUp, STREAM)
+    // Its queues are being made.
+    await eventually('begun', async () => {
+      const probe = await connected.createChannel()
+      probe.on('error', () => {})
+      await probe.checkExchange(`${prefix}x.dlx`)
+      return true
+    })
     rabbit.freeze()
     try {
+      const midGreeting = broker()
+      new ConsumerEar().listen(midGreeting)
       const since = performance.now()
-      await made.close()
+      await Promise.all([made.close(), midSetUp.close(), midGreeting.close()])
       expect(performance.now() - since).toBeLessThan(5_000)
     } finally {
       rabbit.thaw()
     }
+    await connected.close()
   })
 
   it.skipIf(!hasProgram('openssl'))('talks TLS with certificates on both sides, and says what is wrong with them', async () => {

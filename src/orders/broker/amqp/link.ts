@@ -68,9 +68,10 @@ export async function closeAmqp(model: ChannelModel, env: OrdersEnv): Promise<vo
     // It was closed already.
   } finally {
     cancel()
-    // amqplib waits for the answer of a broker that may be gone, and has no call to hang up.
-    const { stream } = model.connection as { stream?: { destroy?: () => void } }
-    stream?.destroy?.()
+    // amqplib waits for the answer of a broker that may be gone, and has no call to hang up. With an error, because else nobody would tell
+    // those who wait for something on this connection.
+    const { stream } = model.connection as { stream?: { destroy?: (error: Error) => void } }
+    stream?.destroy?.(new Error('hung up'))
   }
 }
 
@@ -123,11 +124,20 @@ export class AmqpLink {
 
   /** One connection from its beginning to its end. @returns what ended it */
   async #live(address: AmqpAddress): Promise<unknown> {
-    let model: ChannelModel
+    const opening = openAmqp(address, this.#access)
+    let model: ChannelModel | void
     try {
-      model = await openAmqp(address, this.#access)
+      model = await Promise.race([opening, this.#closed.promise])
     } catch (error) {
       return error
+    }
+    if (model === undefined) {
+      // Closed meanwhile: whoever closes does not wait for a broker that says nothing.
+      opening.then(
+        (late) => closeAmqp(late, this.#env),
+        () => {},
+      )
+      return null
     }
     const end = Promise.withResolvers<unknown>()
     this.#drop = end.resolve

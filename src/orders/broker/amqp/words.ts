@@ -42,10 +42,11 @@ export function brokerWords(error: unknown, { address, topology, role }: WordsCo
     default:
       break
   }
-  if (typeof code === 'string' && /PEM|X509|ASN1|KEY_VALUES/.test(code)) {
+  // What is wrong with a file has a code of the library below TLS; the talk with the broker has ERR_SSL_.
+  if (typeof code === 'string' && /^ERR_OSSL_|X509|KEY_VALUES/.test(code)) {
     return `the certificate or key for ${at} cannot be used (${code}): they are PEM texts, and the key is the certificate's own`
   }
-  if (typeof code === 'string' && /^ERR_(SSL|OSSL)_|ALERT/.test(code)) {
+  if (typeof code === 'string' && /^ERR_SSL_/.test(code)) {
     return `TLS with ${at} failed (${code}): does the broker want a client certificate (options for certificate and key)?`
   }
   if (/connect ETIMEDOUT/.test(text)) return `${at} takes connections but does not answer: is it RabbitMQ, or is it stuck?`
