@@ -60,8 +60,7 @@ interface Stored {
  */
 export async function judge(way: Way, seller: Seller, except: ReadonlySet<string> = new Set()): Promise<Verdict> {
   for (let look = 1; ; look++) {
-    await way.arrives()
-    const last = await way.last()
+    const last = await way.arrives()
     const verdict = await lookAt(way, seller, except, last)
     if (JSON.stringify(await way.last()) === JSON.stringify(last)) return verdict
     if (look === LOOKS_MAX) throw new Error('the node does not come to rest')

@@ -47,8 +47,6 @@ export interface SellerOptions {
   readonly connections?: number
   /** Shoppers that one connection serves at a time, in one pipeline. */
   readonly depth?: number
-  /** New shoppers a second, at most. */
-  readonly perSecond?: number
 }
 
 /** What sends a command gets an answer, or nothing: the connection broke. */
@@ -75,20 +73,18 @@ export class Seller {
   readonly #buyers: number
   readonly #connections: number
   readonly #depth: number
-  readonly #perSecond: number
   #next = 0
   #wanted = 0
   #begun = 0
   #isStopping = false
 
-  constructor({ port, random, skus = 20, buyers = 2000, connections = 4, depth = 16, perSecond = Infinity }: SellerOptions) {
+  constructor({ port, random, skus = 20, buyers = 2000, connections = 4, depth = 16 }: SellerOptions) {
     this.#port = port
     this.#random = random
     this.skus = Array.from({ length: skus }, (_, n) => `sku:${n}`)
     this.#buyers = buyers
     this.#connections = connections
     this.#depth = depth
-    this.#perSecond = perSecond
   }
 
   /** Creates the SKUs. Every fifth is scarce, so that some shoppers come too late; every fourth has a limit. */
@@ -112,13 +108,16 @@ export class Seller {
     }
   }
 
-  /** So many more shoppers. Resolves when each has heard all his answers, or after `stop`. */
-  async sell(shoppers: number): Promise<void> {
+  /**
+   * So many more shoppers. Resolves when each has heard all his answers, or after `stop`.
+   * @param perSecond so many come in a second, at most
+   */
+  async sell(shoppers: number, perSecond = Infinity): Promise<void> {
     this.#isStopping = false
     this.#wanted += shoppers
     const began = performance.now()
     const before = this.#begun
-    const mayBegin = (): boolean => this.#begun - before < ((performance.now() - began) / 1000) * this.#perSecond
+    const mayBegin = (): boolean => this.#begun - before < ((performance.now() - began) / 1000) * perSecond
     await Promise.all(Array.from({ length: this.#connections }, () => this.#serve(mayBegin)))
   }
 

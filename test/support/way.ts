@@ -6,16 +6,20 @@
 //   await way.start('broker')
 //   await way.arrives()               everything that has happened in the node is in the database
 
+import { fileURLToPath } from 'node:url'
 import { createConnection } from 'mysql2/promise'
 import { says, startConsumer } from '../e2e/orders/consumer-process.ts'
 import { eventually } from './eventually.ts'
 import { startMariaDb, type MariaDb } from './mariadb.ts'
 import { freePort } from './port.ts'
+import { run, type Finished } from './run.ts'
 import { startRabbitMq, type RabbitMq } from './rabbitmq.ts'
 import type { Value } from './raw-client.ts'
 import { startNode, type Server } from './server.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 import { tempDir } from './temp-dir.ts'
+
+const STOCKD_ORDERS = fileURLToPath(new URL('../../bin/stockd-orders.js', import.meta.url))
 
 export const STATIONS = ['node', 'broker', 'consumer', 'database'] as const
 export type Station = (typeof STATIONS)[number]
@@ -36,15 +40,20 @@ export interface WayOptions {
   readonly binlog?: boolean
   /** Consumers reach the database through `way.proxy`. */
   readonly throughProxy?: boolean
-  /** A user with less than everything, as it would be in earnest: consumers and the count use root without it. */
-  readonly user?: string
 }
+
+/** Consumers have a database user of their own who may do what they need and no more, as in earnest. The oracle is root. */
+export const USER = 'carrier'
+export const PASSWORD = 'c4rrier'
+const RIGHTS = 'SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP'
 
 export async function startWay(options: WayOptions = {}): Promise<Way> {
   const { databaseArgs = [], binlog = false } = options
   const [rabbit, database] = await Promise.all([startRabbitMq(), startMariaDb({ args: databaseArgs, binlog })])
   const proxy = options.throughProxy === true ? await TcpProxy.to(database.port) : null
   const way = new Way(rabbit, database, proxy, await freePort(), options)
+  await database.query(`CREATE USER ${USER}@'%' IDENTIFIED BY '${PASSWORD}'`)
+  await database.query(`GRANT ${RIGHTS} ON \`${way.name}%\`.* TO ${USER}@'%'`)
   await way.start('node')
   for (let i = 0; i < (options.consumers ?? 1); i++) await way.start('consumer')
   return way
@@ -96,7 +105,7 @@ export class Way {
 
   /** What STOCKD_ORDERS_STORE is for this way. */
   get store(): string {
-    const url = this.database.url(this.name, this.#options.user)
+    const url = this.database.url(this.name, `${USER}:${PASSWORD}`)
     return this.proxy === null ? url : url.replace(`:${this.database.port}/`, `:${this.proxy.port}/`)
   }
 
@@ -204,15 +213,15 @@ export class Way {
     return stored
   }
 
-  /** Waits until all that has happened in the node is in the database. */
-  async arrives(deadlineMs = 120_000): Promise<void> {
+  /** Waits until all that has happened in the node is in the database. @returns by part: the last event */
+  async arrives(deadlineMs = 120_000): Promise<readonly number[]> {
     try {
-      await eventually(
+      return await eventually(
         'everything to be stored',
         async () => {
           const last = await this.last()
           const stored = await this.stored()
-          return last.every((pseq, part) => stored[part] >= pseq)
+          return last.every((pseq, part) => stored[part] >= pseq) ? last : null
         },
         deadlineMs,
       )
@@ -220,6 +229,19 @@ export class Way {
       const [status, stored] = await Promise.all([this.status(), this.stored()]).catch(() => [new Map<string, Value>(), []] as const)
       throw this.explain(error, `node ${JSON.stringify([...status])}\ndatabase ${JSON.stringify(stored)}`)
     }
+  }
+
+  /** `stockd-orders ...` on this way's node, broker and database. */
+  orders(...args: readonly string[]): Promise<Finished> {
+    return run([process.execPath, STOCKD_ORDERS, ...args, ...this.layoutArgs], {
+      env: { STOCKD_AMQP: this.amqp, STOCKD_ORDERS_STORE: this.store, STOCKD_NODE: `127.0.0.1:${this.nodePort}` },
+      deadlineMs: 300_000,
+    })
+  }
+
+  /** Of the consumers' database user. */
+  async setPassword(password: string): Promise<void> {
+    await this.database.query(`ALTER USER ${USER}@'%' IDENTIFIED BY '${password}'`)
   }
 
   /** Statements as root, not through the proxy. */
