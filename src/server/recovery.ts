@@ -17,7 +17,7 @@ import type { Log } from '../aof/log.ts'
 import { DiskBetweenTurns } from './disk-between-turns.ts'
 import { LogKeeper } from './log-keeper.ts'
 import type { LogOwner, NodeLog } from './node-log.ts'
-import { ReplaySink } from './replay-sink.ts'
+import { NO_DIGEST, ReplaySink } from './replay-sink.ts'
 import { SyncPace } from './sync-pace.ts'
 import { STOCKD_VERSION } from './version.ts'
 
@@ -59,11 +59,13 @@ export async function openLogOn(realDisk: Disk, owner: LogOwner, pace: SyncPace 
     events: {
       onAcked: () => owner.acked(),
       onFailed: (from, to, message) => owner.failed(from, to, message),
-      sealDigest: () => engine.sealDigest(),
+      // In the midst of a turn the state is ahead of the log: then there is no digest to tell.
+      sealDigest: () => (engine.journal.records > 0 ? NO_DIGEST : engine.sealDigest()),
       onNote: (level, message) => env.say(level === 'info' ? 'notice' : 'warning', message),
       onFatal: (error) => owner.fatal(error),
       keepFrom: () => owner.keepFrom(),
-      ...(pace !== null && { gather: (commit: () => void) => pace.gather(log!, commit) }),
+      // A commit may turn to the next segment, which takes a digest: only between turns is the state that of the last record.
+      ...(pace !== null && { gather: (commit: () => void) => pace.gather(log!, () => owner.between(commit)) }),
     },
   })
   const opened = await load(opening, owner)

@@ -7,7 +7,7 @@ import type { Engine } from '../engine/engine.ts'
 import { Request } from '../resp/request.ts'
 
 /** What stands in a seal when no digest was taken. */
-const NO_DIGEST = '-'
+export const NO_DIGEST = '-'
 
 export class ReplaySink implements RecordSink {
   readonly #engine: Engine
