@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { publisherStorm, type PublisherBug } from './publisher-storm.ts'
 
-const SEEDS = Number(process.env.PUBLISHER_STORM_SEEDS ?? 12)
+const SEEDS = Number(process.env.PUBLISHER_STORM_SEEDS ?? 40)
 const ONLY = process.env.PUBLISHER_STORM_SEED
 
 describe('publisher storms', () => {
