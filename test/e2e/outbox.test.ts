@@ -1,7 +1,8 @@
 // Orders arrive in the database that a node keeps by itself: after the first RESERVE, after crashes, after every trouble that the database
 // can have; and the node sells on meanwhile.
 
-import { cpSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -12,7 +13,17 @@ import { type RawClient, type Value } from '../support/raw-client.ts'
 import { killServers, startNode, type Server } from '../support/server.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-afterEach(killServers)
+const MIB = 1024 * 1024
+const mounted: string[] = []
+
+function unmount(): void {
+  for (const dir of mounted.splice(0)) spawnSync('umount', ['-l', dir])
+}
+
+afterEach(async () => {
+  await killServers()
+  unmount()
+})
 
 const SKU = 'sku'
 const UNITS = 1_000_000
@@ -225,6 +236,78 @@ describe('while the database cannot be written', () => {
     await eventually('orders to be taken again', async () => isOk(await client.call('STOCK.RESERVE', 'again', 'ITEMS', SKU, 1)), 60_000)
     expect(node.log()).toMatch(/new orders are taken again/)
     await stored(dir, 'o1', 'RELEASED')
+  })
+})
+
+/** A disk that is really small, or null where that takes more rights than we have. */
+function smallDisk(bytes: number): string | null {
+  const dir = join(tempDir(), 'disk')
+  mkdirSync(dir)
+  if (process.getuid?.() !== 0 || spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'tmpfs', dir]).status !== 0) return null
+  mounted.push(dir)
+  return dir
+}
+
+const canMount = ((): boolean => {
+  const dir = smallDisk(MIB)
+  unmount()
+  return dir !== null
+})()
+
+describe.skipIf(!canMount)('a full disk', () => {
+  it('of the database alone: the node sells on, and stores everything when there is room', async () => {
+    const disk = smallDisk(2 * MIB)!
+    const filler = join(disk, 'filler')
+    const { client, dir } = await open({ args: ['--orders-db', join(disk, 'orders.db')] })
+    await client.call('STOCK.CREATE', SKU, UNITS)
+    writeFileSync(filler, Buffer.alloc(MIB))
+    let n = 0
+    await eventually(
+      'the disk to be full',
+      async () => {
+        const replies = await client.pipeline(Array.from({ length: 500 }, () => ['STOCK.RESERVE', `o${n++}`, 'ITEMS', SKU, 1]))
+        expect(replies.every((reply) => reply.toString('latin1').includes('OK'))).toBe(true)
+        return (await info(client, 'outbox_state')).includes('disk is full')
+      },
+      60_000,
+    )
+    spawnSync('mount', ['-o', `remount,size=${64 * MIB}`, disk])
+    rmSync(filler)
+    await everythingStored(client)
+    const store = new SqliteStore({ path: join(disk, 'orders.db'), mode: 'read', now: () => Date.now() })
+    expect((await store.stats()).orders).toEqual({ RESERVED: n })
+    await store.close()
+    expect(dir).not.toBe(disk)
+  })
+
+  it('that log and database share: writes are refused, nothing that was accepted is missing when there is room again', async () => {
+    const disk = smallDisk(6 * MIB)!
+    const { client } = await open({
+      dir: disk,
+      args: ['--aof-min-free', '0', '--aof-segment-size', '1mb', '--auto-aof-rewrite-percentage', '0', '--appendfsync', 'always'],
+    })
+    await client.call('STOCK.CREATE', SKU, UNITS)
+    let n = 0
+    const accepted: string[] = []
+    await eventually(
+      'a refusal',
+      async () => {
+        const ids = Array.from({ length: 200 }, () => `o${n++}`)
+        const replies = await client.pipeline(ids.map((id) => ['STOCK.RESERVE', id, 'ITEMS', SKU, 1]))
+        replies.forEach((reply, i) => {
+          if (reply.toString('latin1').includes('OK')) accepted.push(ids[i])
+        })
+        return replies.some((reply) => reply.toString('latin1').startsWith('-MISCONF'))
+      },
+      60_000,
+    )
+    spawnSync('mount', ['-o', `remount,size=${64 * MIB}`, disk])
+    await eventually('orders to be taken again', async () => isOk(await client.call('STOCK.RESERVE', 'again', 'ITEMS', SKU, 1)), 30_000)
+    await everythingStored(client)
+    await withStore(disk, async (store) => {
+      for (const id of [...accepted, 'again']) expect((await store.order(id, false))?.state, id).toBe('RESERVED')
+      expect(await store.verify()).toEqual([])
+    })
   })
 })
 
