@@ -89,6 +89,8 @@ interface Session {
 }
 
 const HOLE_RETRY_MS = 20
+/** So long a broker that is busy starting may take to answer. */
+const SILENCE_MS = 30_000
 /** A dead event's copy is for people, the database has it: so often it is tried. */
 const COPY_ATTEMPTS = 3
 const COPY_PAUSE_MS = 1_000
@@ -242,7 +244,7 @@ export class PartReader {
       this.#forget()
       try {
         this.#phase = 'standing by'
-        await session.channel.subscribe(this.part)
+        await this.#subscribe(session)
       } catch (error) {
         if (this.#isOver(session)) break
         const words = (error as Error).message
@@ -258,6 +260,22 @@ export class PartReader {
     }
     this.#forget()
     this.#phase = 'away'
+  }
+
+  /**
+   * RabbitMQ that is killed within seconds of making a quorum queue may list it afterwards and never answer for it (seen with 3.10.8). Only
+   * a person can know that nothing else is wrong, and make it anew.
+   */
+  async #subscribe(session: Session): Promise<void> {
+    const cancel = this.#env.after(SILENCE_MS, () => {
+      const remedy = 'if that does not end, delete the queue (rabbitmqctl delete_queue): it is made again, and the node publishes again'
+      this.#env.say('warning', `the broker does not answer for the queue of a part; ${remedy}`, { part: this.part })
+    })
+    try {
+      await session.channel.subscribe(this.part)
+    } finally {
+      cancel()
+    }
   }
 
   #isOver(session: Session): boolean {

@@ -77,7 +77,7 @@ describe.skipIf(!HAS_MARIADB || !HAS_RABBITMQ)('stockd-orders run', () => {
         expect(cursors).toEqual(Object.fromEntries(publishing.logs.flatMap((log, part) => (log.length > 0 ? [[part, log.length]] : []))))
       } catch (error) {
         const printed = consumers.map((consumer) => consumer.log().slice(-3000)).join('\n---\n')
-        throw new Error(`${(error as Error).message}\n${printed}`, { cause: error })
+        throw new Error(`${(error as Error).message}\n${printed}\n--- RabbitMQ:\n${rabbit.log().slice(-6000)}`, { cause: error })
       } finally {
         await mysql.close()
       }
@@ -129,6 +129,11 @@ describe.skipIf(!HAS_MARIADB || !HAS_RABBITMQ)('stockd-orders run', () => {
   it('survives kill -9 of the database, and of the broker, under load', { timeout: 300_000 }, async () => {
     const { publishing, consume, complete } = scene()
     const consumer = consume('--batch', '50')
+    // RabbitMQ 3.10 that is killed within seconds of making a quorum queue may have it in its list and never answer for it again: here it
+    // has had the time to write down what it knows of them.
+    publishing.tell(100)
+    await complete()
+    await rabbit.restart()
     for (let round = 1; round <= 3; round++) {
       publishing.tell(500)
       await eventually('some of it to be stored', () => publishing.stored.some((pseq) => pseq > 0), 60_000)

@@ -1,9 +1,10 @@
 // Consumers between a simulated broker and a simulated database: one situation at a time. All of them at once: test/sim/consumer-storm.ts.
 
 import { describe, expect, it } from 'vitest'
-import type { Feedback, Message } from '../../../../src/orders/broker/broker.ts'
+import type { ConsumeChannel, Feedback, Message } from '../../../../src/orders/broker/broker.ts'
 import { Random } from '../../../../src/base/random.ts'
 import { Consumer, type ConsumerTimes } from '../../../../src/orders/consumer/consumer.ts'
+import { PartReader, READER_TIMES } from '../../../../src/orders/consumer/part-reader.ts'
 import type { Store } from '../../../../src/orders/store/store.ts'
 import { SimBroker } from '../../../sim/sim-broker.ts'
 import { SimStore } from '../../../sim/sim-store.ts'
@@ -347,4 +348,21 @@ it('a lost broker is found again, and what was in hand comes again', async () =>
   await stage.time.run(5_000)
   expect(stage.stored()).toEqual(Array.from({ length: 50 }, (_, i) => i + 1))
   expect(stage.broker.depth(0)).toBe(0)
+})
+
+it('says so when the broker does not answer for a queue', async () => {
+  const rig = new Rig()
+  const store = new SimStore(rig.time, new Random(2)).connect(() => true)
+  const reader = new PartReader({
+    ...{ part: 7, store, env: rig.env, times: READER_TIMES, batch: 10, prefetch: 20 },
+    onOutcome: () => {},
+    onFatal: (error) => rig.lines.push(`BUG ${String(error)}`),
+  })
+  const silent = { subscribe: () => new Promise<void>(() => {}) } as Partial<ConsumeChannel>
+  reader.onReady(silent as ConsumeChannel)
+  await rig.time.run(29_000)
+  expect(rig.lines).toEqual([])
+  await rig.time.run(60_000)
+  expect(rig.lines).toHaveLength(1)
+  expect(rig.lines[0]).toMatch(/does not answer for the queue .*delete_queue.*"part":7/)
 })
