@@ -5,7 +5,6 @@
 // lets only one of them store an event. So everything here may be late or wrong, and is made to be calm: nobody hands a part over before
 // the list has been the same for a whole lease.
 
-import { PARTS } from '../../engine/outbox.ts'
 import type { OrdersEnv } from '../env.ts'
 import type { Store } from '../store/store.ts'
 
@@ -50,10 +49,5 @@ export class Membership {
   /** `monotonic()` of the last change of the list. */
   get since(): number {
     return this.#since
-  }
-
-  /** How many parts are this consumer's, as far as it knows. */
-  get share(): number {
-    return Array.from({ length: PARTS }, (_, part) => part).filter((part) => this.#names[part % this.#names.length] === this.#name).length
   }
 }
