@@ -46,6 +46,8 @@ describe('the published package', () => {
       })
     }
     expect(await first.stop()).toEqual({ code: 0, signal: null })
+    // Its outbox is a worker, too: a clean stop waits until it has stored everything.
+    expect(first.log()).toContain('every event of the log is on its way or stored')
     await using second = await startNode({ program: command('stockd'), dir: first.dir })
     await using client = await second.connect()
     expect(await client.call('STOCK.GET', 'sku:book')).toBe(8)
