@@ -19,12 +19,12 @@ import { freePort } from './port.ts'
 import { tempDir } from './temp-dir.ts'
 
 // Debian's wrapper in /usr/sbin changes the user and refuses others; these do not.
-const BIN = '/usr/lib/rabbitmq/bin'
+export const RABBITMQ_BIN = '/usr/lib/rabbitmq/bin'
 const START_MS = 90_000
 const STOP_MS = 20_000
 
 /** `describe.skipIf(!HAS_RABBITMQ)`: a test with its own broker needs the program (programs.ts installs it, or fails where it must be there). */
-export const HAS_RABBITMQ = existsSync(join(BIN, 'rabbitmq-server'))
+export const HAS_RABBITMQ = existsSync(join(RABBITMQ_BIN, 'rabbitmq-server'))
 /** `describe.skipIf(!HAS_AMQP)`: a test with any broker. */
 export const HAS_AMQP = HAS_RABBITMQ || process.env.STOCKD_TEST_AMQP !== undefined
 
@@ -95,7 +95,7 @@ export class RabbitMq {
     running.add(this)
     // An epmd of our own, in the foreground: else Erlang leaves one behind that listens everywhere.
     this.#epmd ??= this.#spawn('epmd', ['-address', '127.0.0.1', '-port', String(this.#epmdPort)], () => (this.#epmd = null))
-    const server = this.#spawn(join(BIN, 'rabbitmq-server'), [], () => {
+    const server = this.#spawn(join(RABBITMQ_BIN, 'rabbitmq-server'), [], () => {
       if (this.#server === server) this.#server = null
     })
     this.#server = server
@@ -161,8 +161,8 @@ export class RabbitMq {
 
   /** rabbitmqctl; takes a second or two. @returns what it printed */
   async ctl(...args: readonly string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)(join(BIN, 'rabbitmqctl'), ['--quiet', ...args], {
-      env: this.#env,
+    const { stdout } = await promisify(execFile)(join(RABBITMQ_BIN, 'rabbitmqctl'), ['--quiet', ...args], {
+      env: this.environment,
       timeout: 60_000,
       maxBuffer: 64 << 20,
     })
@@ -195,7 +195,8 @@ export class RabbitMq {
     return join(this.dir, 'rabbitmq.log')
   }
 
-  get #env(): Record<string, string> {
+  /** What its tools need to find it. */
+  get environment(): Record<string, string> {
     const { dir } = this
     return {
       PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin',
@@ -222,7 +223,7 @@ export class RabbitMq {
     const whole = process.platform === 'linux' ? ['setpriv', '--pdeathsig', 'KILL', '--', program, ...args] : [program, ...args]
     const output = openSync(this.#logFile, 'a')
     try {
-      const child = spawn(whole[0], whole.slice(1), { stdio: ['ignore', output, output], env: this.#env })
+      const child = spawn(whole[0], whole.slice(1), { stdio: ['ignore', output, output], env: this.environment })
       child.once('exit', onExit)
       child.once('error', onExit)
       return child

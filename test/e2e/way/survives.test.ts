@@ -5,8 +5,9 @@
 // STOCKD_SEED replays the moments of the kills, as far as the machine does.
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { connect as connectAmqp } from 'amqplib'
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -14,7 +15,9 @@ import { Random } from '../../../src/base/random.ts'
 import { eventually } from '../../support/eventually.ts'
 import { HAS_MARIADB } from '../../support/mariadb.ts'
 import { judge, type Verdict } from '../../support/oracle.ts'
-import { HAS_RABBITMQ } from '../../support/rabbitmq.ts'
+import { freePort } from '../../support/port.ts'
+import { HAS_RABBITMQ, RABBITMQ_BIN } from '../../support/rabbitmq.ts'
+import { run } from '../../support/run.ts'
 import { Seller } from '../../support/seller.ts'
 import { tempDir } from '../../support/temp-dir.ts'
 import { PASSWORD, startWay, STATIONS, USER, type Station, type Way } from '../../support/way.ts'
@@ -363,5 +366,39 @@ describe.skipIf(!HAS_MARIADB || !HAS_RABBITMQ)('node, broker, consumers and data
     const heard = seller.heard.get('OK') ?? 0
     await eventually('orders to be taken again', () => (seller.heard.get('OK') ?? 0) > heard + 100, 60_000)
     await agree()
+  })
+
+  it('can be set up as README.md says', { timeout: 120_000 }, async () => {
+    const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+    const [, script] = /### With RabbitMQ and MySQL\n[^]*?```sh\n([^]*?)```/.exec(readme) ?? []
+    const nodePort = await freePort()
+    const here = script
+      .replaceAll('5672', String(way.rabbit.port))
+      .replaceAll('3306', String(way.database.port))
+      .replaceAll('7379', String(nodePort))
+      .replaceAll(/npx stockd(-orders)?/g, (_, tool = '') => `"$NODE" "$BIN/stockd${String(tool)}.js"`)
+      .replaceAll('mysql -e', `mysql -h 127.0.0.1 -P ${way.database.port} -u root -e`)
+    const dir = tempDir()
+    // Of the script only what answers is waited for; the rest of its lines come when the node answers.
+    const [, start, orders, after] = /^([^]*?STOCKD_AMQP=[^]*?&\n)([^]*?)(redis-cli[^]*)$/.exec(here) ?? []
+    const waiting = `until redis-cli -p ${nodePort} PING >/dev/null 2>&1; do :; done\n`
+    const file = join(dir, 'setup.sh')
+    writeFileSync(file, `set -eu\ntrap 'kill $(jobs -p)' EXIT\n${start}${waiting}${orders}${after}`)
+    const done = await run(['bash', file], {
+      cwd: dir,
+      env: {
+        ...way.rabbit.environment,
+        PATH: `${RABBITMQ_BIN}:${process.env.PATH}`,
+        NODE: process.execPath,
+        BIN: fileURLToPath(new URL('../../../bin', import.meta.url)),
+        STOCKD_PORT: String(nodePort),
+        STOCKD_NODE: `127.0.0.1:${nodePort}`,
+        STOCKD_AOF_BALLAST: '0',
+      },
+      deadlineMs: 100_000,
+    })
+    expect(done.code, `${done.stdout}\n${done.stderr}`).toBe(0)
+    expect(done.stdout).toMatch(/\{u42\}01JA.*RESERVED/)
+    expect(done.stdout).toMatch(/^equal: 1 order/m)
   })
 })

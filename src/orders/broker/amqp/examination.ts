@@ -128,7 +128,8 @@ async function topologyFindings(model: ChannelModel, address: AmqpAddress, topol
   })
   if (!mayHear) {
     findings.push({
-      level: 'warning',
+      // The user that stockd-orders should have; of a node it is noticed by the node itself.
+      level: 'ok',
       about: `user ${address.username}`,
       says: 'may not have a queue for feedback: enough for stockd-orders, not for a node',
       remedy: permissionLine(address, topology, 'publisher', false),
