@@ -104,16 +104,22 @@ async function reconcile(parties: Parties, wanted: Wanted, env: SystemOrdersEnv,
       else out.line(textOf(parties, first, wanted))
       return first.report.isEqual ? EXIT_OK : EXIT_DIFFERENT
     }
-    if (!out.isJson) out.line(`${textOf(parties, first, wanted)}\n`)
-    const repaired = await repair({ store: parties.store, nodes: parties.nodes, progress: show }, first.report)
-    progress.clear()
-    if (!out.isJson) out.line(`${repairText(repaired)}\n`)
-    const second = await compare()
-    progress.clear()
-    if (out.isJson)
-      out.line(JSON.stringify({ ...jsonOf(parties, second, wanted), repair: repaired, before: jsonOf(parties, first, wanted) }))
-    else out.line(textOf(parties, second, wanted))
-    return second.report.isEqual ? EXIT_OK : EXIT_DIFFERENT
+    let last = first
+    const repairs: RepairReport[] = []
+    // Books that are still wrong when everything that differs was given again: then everything is.
+    for (const isAll of [false, true]) {
+      if (last.report.isEqual || (isAll && last.report.findings.length === 0)) break
+      if (!out.isJson) out.line(`${textOf(parties, last, wanted)}\n`)
+      const repaired = await repair({ store: parties.store, nodes: parties.nodes, progress: show, isAll }, last.report)
+      repairs.push(repaired)
+      progress.clear()
+      if (!out.isJson) out.line(`${repairText(repaired)}\n`)
+      last = await compare()
+      progress.clear()
+    }
+    if (out.isJson) out.line(JSON.stringify({ ...jsonOf(parties, last, wanted), repairs, before: jsonOf(parties, first, wanted) }))
+    else out.line(textOf(parties, last, wanted))
+    return last.report.isEqual ? EXIT_OK : EXIT_DIFFERENT
   } finally {
     progress.clear()
   }
@@ -250,7 +256,7 @@ function brokerText(broker: BrokerView | null): string | null {
   if (broker === null) return null
   if (broker.depths === null) return `${broker.name} could not be asked: ${broker.problem ?? ''}`
   const waiting = broker.depths.reduce((sum, depth) => sum + depth, 0)
-  return `${broker.name}: ${waiting === 0 ? 'its queues are empty' : `${counted(waiting, 'event')} wait in its queues`}`
+  return `${broker.name}: ${waiting === 0 ? 'its queues are empty' : `${counted(waiting, 'event')} ${waiting === 1 ? 'waits' : 'wait'} in its queues`}`
 }
 
 /** Why events of a part have not come, and what to do. */
@@ -261,7 +267,7 @@ function whyLate({ stream, part }: LatePart, { nodes }: ReconciliationReport, br
   if (node?.sink === 'sqlite') return 'the node writes them into its own database; is this another file?'
   const depth = broker?.depths?.[part]
   if (depth === undefined) return 'is a consumer running (stockd-orders run)?'
-  if (depth > 0) return `${counted(depth, 'event')} wait in the queue: is a consumer running (stockd-orders run)?`
+  if (depth > 0) return `${counted(depth, 'event')} ${depth === 1 ? 'waits' : 'wait'} in the queue: is a consumer running (stockd-orders run)?`
   return 'the queue is empty: --fix has the node publish them again'
 }
 

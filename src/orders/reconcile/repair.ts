@@ -16,6 +16,8 @@ export interface RepairParts {
   readonly nodes: readonly NodeView[]
   readonly store: Store
   readonly progress: (what: string, done: number, total: number | null) => void
+  /** Gives every event of the log to the store, and not only those of what differs: for books that are wrong all the same. Takes long. */
+  readonly isAll?: boolean
 }
 
 export interface RepairReport {
@@ -42,20 +44,19 @@ interface Wanted {
   /** Of each order: its version at the node, and the versions that the log still tells. */
   readonly orders: ReadonlyMap<string, { readonly version: number; readonly told: Set<number> }>
   readonly skus: ReadonlySet<string>
-  /** The books are wrong somewhere: every event is given to the store. */
   readonly isAll: boolean
   /** Entry's id to begin at. */
   readonly from: string
 }
 
-export async function repair({ nodes, store, progress }: RepairParts, report: ReconciliationReport): Promise<RepairReport> {
+export async function repair({ nodes, store, progress, isAll = false }: RepairParts, report: ReconciliationReport): Promise<RepairReport> {
   const counts = { read: 0, applied: 0, changed: 0 }
   const says: string[] = []
   const say = (sentence: string): void => {
     if (says.length < SAYS_MAX) says.push(sentence)
   }
   const sought = await seekLate(nodes, report, say)
-  for (const wanted of wantedOf(nodes, report)) {
+  for (const wanted of wantedOf(nodes, report, isAll)) {
     const { node, orders } = wanted
     const { lastLsn } = await node.status()
     const batches = new Batches(store, wanted.stream, counts, say)
@@ -101,13 +102,12 @@ async function seekLate(nodes: readonly NodeView[], report: ReconciliationReport
   return sought
 }
 
-function wantedOf(nodes: readonly NodeView[], report: ReconciliationReport): Wanted[] {
+function wantedOf(nodes: readonly NodeView[], report: ReconciliationReport, isAll: boolean): Wanted[] {
   return nodes.flatMap((node) => {
     const stream = report.nodes.find(({ name }) => name === node.name)?.stream ?? ''
     const differing = report.differences.filter((difference) => difference.node === node.name && difference.kind !== 'ahead')
     const orders = new Map(differing.map(({ id, atNode }) => [id, { version: atNode?.version ?? 0, told: new Set<number>() }] as const))
     const skus = new Set(report.skus.filter((sku) => sku.node === node.name && sku.verdict === 'different').map(({ sku }) => sku))
-    const isAll = report.findings.length > 0
     if (orders.size === 0 && skus.size === 0 && !isAll) return []
     const oldest = Math.min(...differing.map(({ atNode }) => atNode?.created ?? 0))
     const from = isAll || skus.size > 0 ? '-' : String(Math.max(0, oldest - EARLIER_MS))

@@ -363,7 +363,8 @@ export class SqliteStore implements Store {
       const pending = steps.filter((step) => step.state !== 'applied')
       if (pending.length > 0) {
         const remedy = `start a node on it, or run stockd-orders migrate --store ${this.name}`
-        return [{ level: 'error', about, says: `tables are missing: ${pending.map((step) => step.name).join(', ')}`, remedy }]
+        const says = this.#db.isThere() ? `tables are missing: ${pending.map((step) => step.name).join(', ')}` : 'does not exist'
+        return [{ level: 'error', about, says, remedy }]
       }
       return this.#db.run(() => this.#findings())
     } catch (error) {

@@ -70,7 +70,9 @@ describe('a comparison', () => {
         const { length } = shop.story.events
         // Little by little, and all of it in the end.
         if (random.chance(0.5)) storing = storing.then(() => shop.storeUpTo(length - random.below(5)))
-        setTimeout(() => (storing = storing.then(() => shop.storeUpTo())), random.below(30))
+        setTimeout(() => {
+          storing = storing.then(() => shop.storeUpTo())
+        }, random.below(30))
       }
       const report = await shop.compare({ waitMs: 20_000, headsMax: random.chance(0.5) ? 20 : 1e6 })
       await storing
