@@ -1,8 +1,16 @@
 // Every command that the engine itself understands. The server adds those about the node and its clients.
 
 import type { CommandSpec } from './command.ts'
+import { hashCommands } from './commands/hashes.ts'
 import { keyCommands } from './commands/keys.ts'
+import { setCommands } from './commands/sets.ts'
 import { stockCommands } from './commands/stock/commands.ts'
 import { stringCommands } from './commands/strings.ts'
 
-export const ENGINE_COMMANDS: readonly CommandSpec[] = [...stringCommands, ...keyCommands, ...stockCommands]
+export const ENGINE_COMMANDS: readonly CommandSpec[] = [
+  ...stringCommands,
+  ...keyCommands,
+  ...hashCommands,
+  ...setCommands,
+  ...stockCommands,
+]

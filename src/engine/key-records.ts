@@ -18,6 +18,7 @@ import type { Keyspace } from '../keyspace/keyspace.ts'
 import { type CollectionKind, ENCODING_NATURAL, FIRST_COLLECTION, KIND_STOCK, KIND_STRING } from '../keyspace/row.ts'
 import type { Request } from '../resp/request.ts'
 import type { Call } from './call.ts'
+import type { Chosen } from './commands/chosen.ts'
 import { replayElements, snapshotElements } from './collections/collection-records.ts'
 import { contradiction, expectArguments } from './contradiction.ts'
 import { type Journal, encodedHead } from './journal.ts'
@@ -42,6 +43,17 @@ export function recordArguments(call: Call, name: string, first: number, last: n
   const { request } = call
   const journal = beginKeyRecord(call, last - first + 2, name)
   for (let i = first; i <= last; i++) journal.bytes(request.bytes, request.start[i], request.end[i])
+}
+
+/** `name key argument argument` ...: argument 1, and those chosen, as they came. */
+export function recordChosen(call: Call, name: string, chosen: Chosen): void {
+  const { bytes, start, end } = call.request
+  const journal = beginKeyRecord(call, chosen.length + 2, name)
+  journal.bytes(bytes, start[1], end[1])
+  for (let n = 0; n < chosen.length; n++) {
+    const i = chosen.numbers[n]
+    journal.bytes(bytes, start[i], end[i])
+  }
 }
 
 /** `SET key value [KEEPTTL | PXAT ms]`: the value is bytes[start..end). */

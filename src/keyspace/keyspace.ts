@@ -28,6 +28,8 @@ export class Keyspace {
   readonly databases: Database[] = []
   /** The keys of database 0 that are SKUs, for the ledger. */
   readonly stockKeys = new StockKeys(this)
+  /** Where results are gathered before they are a key's: empty between commands, and no client's. */
+  readonly scratch: Database
   /** How hashes, sets ... are looked at and changed. */
   readonly collections: Collections
   onExpired: OnExpired | null = null
@@ -51,6 +53,7 @@ export class Keyspace {
     this.second = secondOf(this.now)
     this.#firstSecond = this.second
     this.collections = new Collections(options.seed)
+    this.scratch = new Database(this, options.seed)
     for (let i = 0; i < options.databases; i++) this.databases.push(new Database(this, options.seed))
   }
 

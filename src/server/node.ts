@@ -590,8 +590,15 @@ export class Node {
       engine.options.orderRetentionMs = values['order-retention']
       engine.options.returnWindowMs = values['return-window']
       engine.options.restartGraceMs = values['restart-grace']
+      const { limits } = engine.keyspace.collections
+      limits.hashEntriesMax = values['hash-max-listpack-entries']
+      limits.hashValueMax = values['hash-max-listpack-value']
+      limits.setIntegersMax = values['set-max-intset-entries']
     }
     apply()
+    for (const name of ['hash-max-listpack-entries', 'hash-max-listpack-value', 'set-max-intset-entries'] as const) {
+      options.whenChanged(name, apply)
+    }
     options.whenChanged('slowlog-log-slower-than', apply)
     options.whenChanged('slowlog-max-len', (length) => {
       apply()

@@ -87,6 +87,10 @@ const TABLE = {
     about: 'nothing is ever evicted: stock and orders are not a cache',
   }),
   'hz': option(integer(1, 500), 10, { mutable: true, about: 'background rounds per second (samples, idle connections)' }),
+  // When a collection is said to have given up its compact form
+  'hash-max-listpack-entries': option(integer(0), 512, { mutable: true, about: 'fields up to which a hash is said to be a `listpack`' }),
+  'hash-max-listpack-value': option(memory(0), 64, { mutable: true, about: 'bytes of a field or value up to which a hash is one' }),
+  'set-max-intset-entries': option(integer(0), 512, { mutable: true, about: 'integers up to which a set is said to be an `intset`' }),
   // The log
   'dir': option(text(notEmpty), 'aof', { about: 'directory of the log; one node per directory' }),
   'appendonly': option(yesNo, true, { about: 'keep a log; without it everything is gone when the node stops' }),
@@ -221,8 +225,8 @@ export class Options {
 
   /** The text of an option as CONFIG GET shows it; undefined for a name that is none. */
   text(name: string): string | undefined {
-    const spec = OPTIONS.get(name)
-    return spec?.kind.format(this.values[name as OptionName])
+    const known = optionName(name)
+    return OPTIONS.get(known)?.kind.format(this.values[known as OptionName])
   }
 
   /**
@@ -237,13 +241,13 @@ export class Options {
   change(settings: readonly Setting[]): OptionRefusal | null {
     const specs: OptionSpec[] = []
     for (const { name } of settings) {
-      const spec = OPTIONS.get(name.toLowerCase())
+      const spec = OPTIONS.get(optionName(name.toLowerCase()))
       if (spec === undefined) return { name: null, reason: `Unknown option or number of arguments for CONFIG SET - '${name}'` }
       specs.push(spec)
     }
     const wanted = new Map<string, unknown>()
     for (let i = 0; i < settings.length; i++) {
-      const name = settings[i].name.toLowerCase()
+      const name = optionName(settings[i].name.toLowerCase())
       if (!specs[i].mutable) return { name: settings[i].name, reason: "can't set immutable config" }
       if (wanted.has(name)) return { name: settings[i].name, reason: 'duplicate parameter' }
       const parsed = specs[i].kind.parse(settings[i].value)
@@ -275,6 +279,17 @@ export class Options {
 
 function defaults(): OptionValues {
   return Object.fromEntries([...OPTIONS].map(([name, spec]) => [name, spec.default])) as unknown as OptionValues
+}
+
+/** Redis's older names of options; CONFIG and the option file take either. */
+export const OLDER_NAMES: ReadonlyMap<string, OptionName> = new Map([
+  ['hash-max-ziplist-entries', 'hash-max-listpack-entries'],
+  ['hash-max-ziplist-value', 'hash-max-listpack-value'],
+])
+
+/** The name in the table of an option that may be called by an older one. */
+export function optionName(name: string): string {
+  return OLDER_NAMES.get(name) ?? name
 }
 
 /** The README's table. */

@@ -19,7 +19,7 @@ const DIFFERENT: readonly [command: string, reason: string][] = [
   ['MONITOR x', 'Not offered in this version.'],
   ['ACL USERS', 'One user, the default one, in this version.'],
   ['MODULE LIST', 'There are no modules.'],
-  ['LPUSH', 'Strings are the only ordinary type in this version: lists, hashes, sets and streams are unknown commands.'],
+  ['LPUSH', 'Lists, sorted sets and streams are unknown commands in this version.'],
   ['MEMORY DOCTOR', 'Advice about another allocator.'],
   ['LOLWUT', 'Its art is its own.'],
 ]

@@ -15,6 +15,25 @@ const CLOCKS_MS = 5000
 
 const text = (reply: Buffer): string => reply.toString('latin1')
 
+/** An array, a map or a set. */
+const isList = (reply: Buffer): boolean => reply[0] === 42 || reply[0] === 37 || reply[0] === 126
+
+/** All that is in a reply, with its type, sorted; fields stay with their values. */
+function sortedElements(name: string, reply: Buffer): string {
+  const value = decodeReply(reply)
+  let elements: unknown[] = value instanceof Map ? [...value] : value instanceof Set ? [...value] : (value as unknown[])
+  if (name === 'HGETALL' && Array.isArray(value)) elements = pairs(value)
+  return JSON.stringify([text(reply.subarray(0, reply.indexOf('\r'))), elements.map((element) => JSON.stringify(element)).toSorted()])
+}
+
+export const pairs = (list: readonly unknown[]): unknown[] =>
+  Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i], list[2 * i + 1]])
+
+/** Lengths of lists, kinds of values. */
+function shapeOf(value: unknown): string {
+  return Array.isArray(value) ? `[${value.map(shapeOf).join()}]` : typeof value
+}
+
 export const DIFFERENCES: readonly Difference[] = [
   {
     name: 'order of keys',
@@ -26,13 +45,32 @@ export const DIFFERENCES: readonly Difference[] = [
     },
   },
   {
+    name: 'order of elements',
+    reason: 'As long as Redis keeps them in a hash table: each server has the order of its own hash. (In its compact forms they have one.)',
+    allows(name, _command, redis, stockd) {
+      if (!/^(HGETALL|HKEYS|HVALS|HRANDFIELD|SMEMBERS|SINTER|SUNION|SDIFF|SPOP|SRANDMEMBER)$/.test(name)) return false
+      if (!isList(redis) || !isList(stockd)) return false
+      return sortedElements(name, redis) === sortedElements(name, stockd)
+    },
+  },
+  {
+    name: 'random elements',
+    reason: 'They are random; as many must come, in the same shape. (random-elements.test.ts checks which.)',
+    allows(name, command, redis, stockd) {
+      if (!/^(HRANDFIELD|SRANDMEMBER)$/.test(name)) return false
+      if (command.length === 2) return [redis, stockd].every((reply) => reply[0] === 36 && !text(reply).startsWith('$-1'))
+      // That many are all of them.
+      if (Number(command[2]) > 10_000) return false
+      return isList(redis) && isList(stockd) && shapeOf(decodeReply(redis)) === shapeOf(decodeReply(stockd))
+    },
+  },
+  {
     name: 'cursors',
     reason: 'What a cursor other than 0 means is known only to the server that gave it; whole iterations are compared as sets.',
     allows(name, command, redis, stockd) {
       return (
-        name === 'SCAN' &&
-        command[1] !== '0' &&
-        command[1] !== '' &&
+        (name === 'SCAN' || name === 'HSCAN' || name === 'SSCAN') &&
+        !/^0?$/.test(command[name === 'SCAN' ? 1 : 2]) &&
         [redis, stockd].every((reply) => /^\*2\r\n\$[0-9]+\r\n[0-9]+\r\n\*/.test(text(reply)))
       )
     },

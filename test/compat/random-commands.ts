@@ -1,10 +1,11 @@
-// Random commands over keys and strings, from a seed: valid ones, edge cases and nonsense.
+// Random commands over keys of all types, from a seed: valid ones, edge cases and nonsense. random-collections.ts has those of hashes, sets ...
 //
 // Arguments are latin1 text, one character per byte. Times are chosen so that two servers that run the same commands a moment apart
 // cannot disagree: every duration is minutes long and at least ten seconds from every other, absolute times count from the start of the
 // run, and what is in the past is far in the past.
 
 import type { Random } from '../../src/base/random.ts'
+import { COLLECTION_KEYS, RandomCollections } from './random-collections.ts'
 
 export type Command = readonly string[]
 
@@ -190,11 +191,19 @@ const FUTURE_S = 4_000_000_000
 
 export class RandomCommands {
   readonly #random: Random
+  readonly #collections: RandomCollections
   /** Durations and instants given out so far: each is 10 s more than the last. */
   #times = 0
 
   constructor(random: Random) {
     this.#random = random
+    this.#collections = new RandomCollections(random, {
+      key: () => random.pick(KEYS),
+      value: () => this.#value(),
+      integer: () => this.#integer(),
+      float: () => this.#float(),
+      pattern: () => random.pick(PATTERNS),
+    })
   }
 
   next(): Command {
@@ -205,13 +214,16 @@ export class RandomCommands {
     if (random.chance(0.04)) args[random.between(1, Math.max(1, args.length - 1))] = random.pick(JUNK)
     // A value that slipped into the offset's place must not make a string of hundreds of megabytes.
     if (args[0] === 'SETRANGE' && Number(args[2]) > 100_000 && Number(args[2]) < 2 ** 29) args[2] = '100000'
+    // Which member goes is chance: the two servers would not be the same afterwards.
+    if (args[0] === 'SPOP' && args.length < 3) args[0] = 'SCARD'
     if (random.chance(0.5)) args[0] = this.#anyCase(args[0])
     return args
   }
 
   #valid(): string[] {
     const random = this.#random
-    const key = (): string => random.pick(KEYS)
+    if (random.chance(0.5)) return this.#collections.valid()
+    const key = (): string => (random.chance(0.15) ? random.pick(COLLECTION_KEYS) : random.pick(KEYS))
     switch (random.below(62)) {
       case 0:
       case 1:
@@ -327,7 +339,7 @@ export class RandomCommands {
           ...this.#many(() => random.pick([...TEXTS, ...JUNK])),
         ]
       case 60:
-        return ['GET', key()]
+        return ['OBJECT', 'ENCODING', key()]
       default:
         return ['STRLEN', key()]
     }
@@ -490,7 +502,7 @@ export class RandomCommands {
     const options: string[][] = []
     if (random.chance(0.5)) options.push(['MATCH', random.pick(PATTERNS)])
     if (random.chance(0.5)) options.push(['COUNT', random.pick(['1', '3', '10', '1000', '0', '-1', 'x', '1.5', '9223372036854775807'])])
-    if (random.chance(0.3)) options.push(['TYPE', random.pick(['string', 'STRING', 'list', 'nosuch', ''])])
+    if (random.chance(0.3)) options.push(['TYPE', random.pick(['string', 'STRING', 'list', 'hash', 'set', 'nosuch', ''])])
     return this.#shuffled(options)
       .flat()
       .map((word) => (/^[A-Z]+$/.test(word) ? this.#anyCase(word) : word))

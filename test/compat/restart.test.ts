@@ -5,6 +5,7 @@ import { expect, describe, it } from 'vitest'
 import { Random } from '../../src/base/random.ts'
 import type { RawClient } from '../support/raw-client.ts'
 import { HAS_REDIS, startNode, startRedis } from '../support/server.ts'
+import { pairs } from './differences.ts'
 import { RandomCommands } from './random-commands.ts'
 import { Twins } from './twins.ts'
 
@@ -25,12 +26,29 @@ async function contents(client: RawClient): Promise<Contents> {
     for (const key of keys) {
       const name = Buffer.from(key, 'latin1')
       all.set(`${database} ${key}`, {
-        value: await client.call('GET', name),
+        value: await valueOf(client, name),
         at: (await client.call('PEXPIRETIME', name)) as number | bigint,
       })
     }
   }
   return all
+}
+
+/** The type and all that the key has in it, whatever the order of a hash table. */
+async function valueOf(client: RawClient, name: Buffer): Promise<string> {
+  const type = (await client.call('TYPE', name)) as string
+  switch (type) {
+    case 'hash':
+      return `hash ${JSON.stringify(
+        pairs((await client.call('HGETALL', name)) as unknown[])
+          .map(String)
+          .toSorted(),
+      )}`
+    case 'set':
+      return `set ${JSON.stringify(((await client.call('SMEMBERS', name)) as string[]).toSorted())}`
+    default:
+      return `${type} ${JSON.stringify(await client.call('GET', name))}`
+  }
 }
 
 describe.skipIf(!HAS_REDIS)('a restart', () => {

@@ -5,7 +5,7 @@ import { decodeReply, encodeRequest } from '../support/raw-client.ts'
 import type { RawClient } from '../support/raw-client.ts'
 import type { Server } from '../support/server.ts'
 import { Random } from '../../src/base/random.ts'
-import { disagreement } from './differences.ts'
+import { disagreement, pairs } from './differences.ts'
 import type { Command } from './random-commands.ts'
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
@@ -25,7 +25,16 @@ export interface Disagreement {
 }
 
 /** A SCAN that starts an iteration (redis reads an empty cursor as 0): all of it is one step, and what it finds is compared as a set. */
-const isIteration = (command: Command): boolean => command[0].toUpperCase() === 'SCAN' && (command[1] === '0' || command[1] === '')
+function isIteration(command: Command): boolean {
+  const at = cursorAt(command)
+  return at > 0 && (command[at] === '0' || command[at] === '')
+}
+
+/** Which argument of this command is a cursor; 0: none. */
+function cursorAt(command: Command): number {
+  const name = command[0].toUpperCase()
+  return name === 'SCAN' ? 1 : name === 'HSCAN' || name === 'SSCAN' ? 2 : 0
+}
 
 export class Twins implements AsyncDisposable {
   readonly #redis: Record<2 | 3, RawClient>
@@ -119,13 +128,15 @@ async function exchange(client: RawClient, stream: Buffer, replies: number, rand
 /** What a whole iteration finds, sorted, or its error. */
 async function iterate(client: RawClient, command: Command): Promise<string> {
   const found = new Set<string>()
-  let cursor = command[1]
+  const at = cursorAt(command)
+  const isHash = command[0].toUpperCase() === 'HSCAN'
+  let cursor = command[at]
   for (let steps = 0; steps < 10_000; steps++) {
-    const reply = await client.command('SCAN', ...[cursor, ...command.slice(2)].map(latin1))
+    const reply = await client.command(...command.with(at, cursor).map(latin1))
     const value = decodeReply(reply)
     if (!Array.isArray(value)) return reply.toString('latin1')
-    const [next, keys] = value as [string, string[]]
-    for (const key of keys) found.add(key)
+    const [next, elements] = value as [string, string[]]
+    for (const element of isHash ? pairs(elements) : elements) found.add(JSON.stringify(element))
     if (next === '0') return JSON.stringify([...found].toSorted())
     cursor = next
   }

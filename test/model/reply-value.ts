@@ -65,6 +65,8 @@ export function decode(text: string): ReplyValue {
         return Number(rest)
       case '_':
         return null
+      // The ledger answers no sets; those of other keys are told in the order in which they come.
+      case '~':
       case '*':
         return rest === '-1' ? null : many(Number(rest))
       case '%':

@@ -17,16 +17,20 @@ const README = fileURLToPath(new URL('../../README.md', import.meta.url))
 
 /** In the order of the README. A group that is not here would be missed there, so every spec must find its own. */
 const GROUPS: Readonly<Partial<Record<CommandGroup, string>>> = {
-  stock: 'Stock and orders',
-  string: 'Strings',
-  generic: 'Keys',
-  connection: 'Connection',
-  server: 'The node',
-  scripting: 'FCALL, by which cluster clients route STOCK commands',
-  pubsub: 'Pub/Sub',
-  transactions: 'Transactions',
-  stream: 'Streams',
-  cluster: 'Cluster',
+  'stock': 'Stock and orders',
+  'string': 'Strings',
+  'hash': 'Hashes',
+  'list': 'Lists',
+  'set': 'Sets',
+  'sorted-set': 'Sorted sets',
+  'generic': 'Keys',
+  'connection': 'Connection',
+  'server': 'The node',
+  'scripting': 'FCALL, by which cluster clients route STOCK commands',
+  'pubsub': 'Pub/Sub',
+  'transactions': 'Transactions',
+  'stream': 'Streams',
+  'cluster': 'Cluster',
 }
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ')

@@ -10,6 +10,7 @@ import { INVALID_CURSOR, SYNTAX } from '../../resp/errors.ts'
 import type { Request } from '../../resp/request.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, NO_KEYS } from '../command.ts'
+import { Chosen } from './chosen.ts'
 import { int64Argument } from './instants.ts'
 import { databaseOf } from './key-access.ts'
 
@@ -19,25 +20,6 @@ const STAR = 42
 const CURSOR_BITS = 32
 const UINT64_MAX = 2n ** 64n - 1n
 
-/** Rows that a command has chosen, to be written once their number is known. Shared by all calls; grows, and shrinks when it is huge. */
-class Chosen {
-  rows = new Int32Array(1024)
-  length = 0
-
-  add(ref: number): void {
-    if (this.length === this.rows.length) {
-      const rows = new Int32Array(this.length * 2)
-      rows.set(this.rows)
-      this.rows = rows
-    }
-    this.rows[this.length++] = ref
-  }
-
-  reset(): void {
-    this.length = 0
-    if (this.rows.length > 1024 * 1024) this.rows = new Int32Array(1024)
-  }
-}
 const chosen = new Chosen()
 
 /** Chooses a row if its key is alive, of this kind (-1: any) and matches argument `pattern` (0: all do). */
@@ -55,7 +37,7 @@ function choose(request: Request, database: Database, ref: number, pattern: numb
 function replyChosen(call: Call, database: Database): void {
   call.reply.array(chosen.length)
   for (let i = 0; i < chosen.length; i++) {
-    database.open(chosen.rows[i])
+    database.open(chosen.numbers[i])
     call.reply.bulk(database.bytes, database.keyStart, database.keyEnd)
   }
   chosen.reset()
@@ -85,24 +67,46 @@ export function parseCursor(request: Request, i: number): number {
   return Number(BigInt.asUintN(CURSOR_BITS, parts[1] === '-' ? -n : n))
 }
 
+/** What follows the cursor of SCAN and its like. */
+export interface ScanOptions {
+  count: number
+  /** The argument that is the pattern; 0: all match. */
+  pattern: number
+  /** -1: any. */
+  kind: number
+}
+
+/** The options from argument `first` on; undefined (and the client has its error) if they are wrong. */
+export function parseScanOptions(call: Call, first: number, takesType: boolean): ScanOptions | undefined {
+  const { request, reply } = call
+  const options: ScanOptions = { count: COUNT_DEFAULT, pattern: 0, kind: -1 }
+  for (let i = first; i < request.argc; i += 2) {
+    const hasValue = i + 1 < request.argc
+    if (hasValue && request.is(i, 'COUNT')) {
+      const n = int64Argument(call, i + 1)
+      if (n === undefined) return undefined
+      if (n < 1) {
+        reply.error(SYNTAX)
+        return undefined
+      }
+      options.count = Number(n)
+    } else if (hasValue && request.is(i, 'MATCH')) options.pattern = patternOf(request, i + 1)
+    else if (hasValue && takesType && request.is(i, 'TYPE')) options.kind = kindNamed(request, i + 1)
+    else {
+      reply.error(SYNTAX)
+      return undefined
+    }
+  }
+  return options
+}
+
 function scan(call: Call): void {
   const { request, reply } = call
   const cursor = parseCursor(request, 1)
   if (cursor === -1) return reply.error(INVALID_CURSOR)
-  let count = COUNT_DEFAULT
-  let pattern = 0
-  let kind = -1
-  for (let i = 2; i < request.argc; i += 2) {
-    if (i + 1 === request.argc) return reply.error(SYNTAX)
-    if (request.is(i, 'COUNT')) {
-      const n = int64Argument(call, i + 1)
-      if (n === undefined) return
-      if (n < 1) return reply.error(SYNTAX)
-      count = Number(n)
-    } else if (request.is(i, 'MATCH')) pattern = patternOf(request, i + 1)
-    else if (request.is(i, 'TYPE')) kind = kindNamed(request, i + 1)
-    else return reply.error(SYNTAX)
-  }
+  const options = parseScanOptions(call, 2, true)
+  if (options === undefined) return
+  const { count, pattern, kind } = options
   const database = databaseOf(call)
   const next = database.table.scan(cursor, count, (ref) => choose(request, database, ref, pattern, kind))
   // A reserved stream is in no list of keys, but who looks for streams finds it, once.

@@ -21,6 +21,11 @@ export class Hash extends Collection<MemberTable> {
   #here = 0
   #position = 0
 
+  /** Tells the field that was found or chosen last from all others, until something changes. */
+  get place(): number {
+    return this.#here
+  }
+
   encodingName(): string {
     return this.hasGrown ? 'hashtable' : 'listpack'
   }

@@ -27,6 +27,8 @@ export class Members extends Collection<MemberTable> {
   readonly #digits = Buffer.alloc(DIGITS_MAX)
   readonly #integer: Int64 = { high: 0, low: 0 }
   #position = 0
+  /** Tells the member that was chosen last from all others, until something changes. */
+  place = 0
 
   encodingName(): string {
     return this.hasGrown ? 'hashtable' : 'intset'
@@ -114,7 +116,7 @@ export class Members extends Collection<MemberTable> {
   choose(random: () => number): void {
     const { large } = this
     if (large !== null) {
-      large.choose(random)
+      this.place = large.choose(random)
       this.#show(large)
       return
     }

@@ -2,7 +2,7 @@
 
 import { closeSync, fchmodSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
 import { StockdError } from '../../base/error.ts'
-import { OPTIONS } from '../options.ts'
+import { OPTIONS, optionName } from '../options.ts'
 import type { Options, Setting } from '../options.ts'
 import { Refused } from './kinds.ts'
 import { unknownOption } from './suggestion.ts'
@@ -32,7 +32,7 @@ export function parseOptionFile(content: string, path: string): Setting[] {
       throw new StockdError('BAD_OPTION', `${path}:${i + 1}: ${reason}`)
     }
     const parts = splitWords(trimmed) ?? fail('unbalanced quotes')
-    const name = parts[0].toLowerCase()
+    const name = optionName(parts[0].toLowerCase())
     const spec = OPTIONS.get(name) ?? fail(unknownOption(name))
     if (parts.length < 2) fail(`${name} needs a value (${spec.kind.label})`)
     if (parts.length > 2 && !spec.kind.severalWords) fail(`${name} takes one value (${spec.kind.label}); quote it if it contains spaces`)
@@ -48,7 +48,7 @@ export function parseOptionFile(content: string, path: string): Setting[] {
 function optionOfLine(line: string): string | null {
   const trimmed = line.trim()
   if (trimmed === '' || trimmed.startsWith('#')) return null
-  const name = trimmed.split(/\s/, 1)[0].toLowerCase()
+  const name = optionName(trimmed.split(/\s/, 1)[0].toLowerCase())
   return OPTIONS.has(name) ? name : null
 }
 

@@ -1,7 +1,7 @@
 // Options as flags: `stockd [file] [--name value ...]`.
 
 import { StockdError } from '../../base/error.ts'
-import { OPTIONS } from '../options.ts'
+import { OPTIONS, optionName } from '../options.ts'
 import type { Setting } from '../options.ts'
 import { variableOf } from './environment.ts'
 import { yesNo } from './kinds.ts'
@@ -31,7 +31,7 @@ export function readFlags(argv: readonly string[]): Flags {
     else if (argument === '--version' || argument === '-v') version = true
     else if (argument.startsWith('--')) {
       const equals = argument.indexOf('=')
-      const name = argument.slice(2, equals < 0 ? undefined : equals).toLowerCase()
+      const name = optionName(argument.slice(2, equals < 0 ? undefined : equals).toLowerCase())
       const spec = OPTIONS.get(name)
       if (spec === undefined) throw new StockdError('BAD_OPTION', unknownOption(name, '--'))
       if (spec.secret) secrets.push(name)

@@ -282,6 +282,9 @@ describe('records of ordinary keys', () => {
     const value = (): string =>
       random.pick(['1', '-5', '', 'text', '3.5', '9223372036854775807', '\r\n', 'v'.repeat(random.below(2000)), 'big'.repeat(20_000)])
     const ms = (): number => random.pick([0, 1, 5, 50, 500, 100_000])
+    const member = (): Word =>
+      random.pick<Word>(['', 'a', '__proto__', '\0\r\n', 'x'.repeat(70), random.below(1000), -7, '9223372036854775807'])
+    const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
     const makers: (() => Word[])[] = [
       () => ['SET', key(), value()],
       () => [
@@ -310,6 +313,19 @@ describe('records of ordinary keys', () => {
       () => (random.chance(0.1) ? ['SWAPDB', random.below(4), random.below(4)] : ['DBSIZE']),
       () => (random.chance(0.1) ? [random.pick(['FLUSHDB', 'FLUSHALL'])] : ['RANDOMKEY']),
       () => ['STOCK.CREATE', key(), 5],
+      () => ['HSET', key(), member(), value(), member(), value()],
+      () => ['HSET', key(), ...range(random.pick([20, 200, 600])).flatMap((n) => [`f${n}`, n])],
+      () => ['HDEL', key(), member(), member()],
+      () => ['HDEL', key(), ...range(600).map((n) => `f${n}`)],
+      () => ['HINCRBY', key(), member(), 5],
+      () => ['HINCRBYFLOAT', key(), member(), '0.5'],
+      () => ['SADD', key(), member(), member(), member()],
+      () => ['SADD', key(), ...range(random.pick([20, 200, 600]))],
+      () => ['SREM', key(), member(), ...range(500)],
+      () => ['SPOP', key()],
+      () => ['SPOP', key(), random.pick([1, 10, 300])],
+      () => ['SMOVE', key(), key(), member()],
+      () => [random.pick(['SUNIONSTORE', 'SINTERSTORE', 'SDIFFSTORE']), key(), key(), key()],
     ]
     for (let step = 0; step < 2000; step++) {
       if (random.chance(0.1)) node.wait(random.below(30), random.chance(0.5))
