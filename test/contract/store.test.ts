@@ -643,6 +643,55 @@ describe.each([sqlite, mysql(1, 1), mysql(16, 64)].filter(({ isThere }) => isThe
     if (!kind.isShared) expect(await store.verify()).toEqual([])
   })
 
+  it('keeps the lives of an id apart: in one batch, archived, dead and replayed, given once more', async () => {
+    const { store } = await rig()
+    const told = story().tell(300)
+    await storeAll(store, told.events)
+    const order = told.orders.find(({ version, buyer, state }) => version > 2 && buyer !== null && state !== 'RESERVED')
+    const first = told.events.find(({ body }) => body.order === order?.id && body.version === 1)
+    if (order === undefined || first === undefined) throw new Error('no such order')
+    const last = told.byPart().get(first.part)?.length ?? 0
+    const [item] = first.body.items
+    const still = { reserved: 0, sold: 0, released: 0, returned: 0 }
+    const event = (n: number, version: number, state: string, units: Partial<EventBody['items'][number]['change']>): StoryEvent =>
+      changed(
+        { ...first, pseq: last + n },
+        {
+          ...{ id: `${told.stream}-${88_000 + n}`, time: first.body.time + 1e10 + n, type: 'order.released', version, state, stock: [] },
+          ...{ operation: null, items: [{ ...item, qty: 7, change: { ...still, ...units } }] },
+        },
+      )
+    // The second life comes and ends, and a third begins, all in one batch; the middle of the third is dead at first.
+    const second = [event(1, 1, 'RESERVED', { reserved: 9 }), event(2, 2, 'EXPIRED', { reserved: -9, released: 9 })]
+    const third = [
+      event(3, 1, 'RESERVED', { reserved: 7 }),
+      event(4, 2, 'RESERVED', { reserved: -2, released: 2 }),
+      event(5, 3, 'CONFIRMED', { reserved: -5, sold: 5 }),
+    ]
+    const [begun, released, sold] = third
+    const events = [...second, begun].map((one) => incoming(one))
+    await store.apply({ ...batchOf(second), events: [...events, poisoned(released), incoming(sold)] })
+    await store.replayDead(first, released.pseq)
+    const right = {
+      ...{ version: 3, state: 'CONFIRMED', createdAt: begun.body.time },
+      items: [{ sku: item.sku, quantity: 7, reserved: 0, sold: 5, released: 2, returned: 0 }],
+    }
+    expect(await store.order(order.id, true)).toMatchObject(right)
+    // Earlier lives once more, oldest last.
+    const old = told.events.filter(({ body }) => body.order === order.id)
+    expect(await store.reapply([batchOf(second), batchOf(old)])).toBe(0)
+    expect(await store.order(order.id, true)).toMatchObject(right)
+    if (!kind.isShared) {
+      await store.archive(first.body.time + 2e10, 100_000)
+      expect(await store.order(order.id, true)).toMatchObject({ ...right, isHistory: true })
+      // ... and a fourth brings it back.
+      expect(await store.apply(batchOf([event(6, 1, 'RESERVED', { reserved: 1 })]))).toMatchObject({ stored: 1 })
+      expect(await store.order(order.id, true)).toMatchObject({ version: 1, isHistory: false, items: [{ quantity: 1, reserved: 1 }] })
+      await store.reapply([batchOf(old), batchOf(second), batchOf(third)])
+      expect(await store.order(order.id, true)).toMatchObject({ version: 1, items: [{ quantity: 1, reserved: 1 }] })
+    }
+  })
+
   it('knows which consumers live', async () => {
     const { store, again } = await rig()
     const other = again()
