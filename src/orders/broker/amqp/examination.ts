@@ -86,7 +86,7 @@ async function topologyFindings(model: ChannelModel, address: AmqpAddress, topol
     const about = `${plan.kind} ${plan.name}`
     if (!(await scratch.exists(plan))) {
       isComplete = false
-      findings.push({ level: 'warning', about, says: 'is not there yet', remedy: 'node and stockd-orders make it, if their user may' })
+      findings.push({ level: 'ok', about, says: 'is not there yet', remedy: 'node and stockd-orders make it, if their user may' })
       continue
     }
     try {
