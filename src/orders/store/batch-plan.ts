@@ -76,12 +76,15 @@ export function planApart(part: number, events: readonly IncomingEvent[]): Batch
 /** What identifies a stored event. */
 export interface StoredEventKey {
   readonly id: string
+  readonly type: string
+  readonly time: number
   readonly order: string | null
   readonly version: number
 }
 
 export function keyOf(body: EventBody): StoredEventKey {
-  return { id: body.id, order: body.order === null ? null : nameOf(body.order, body.encoding), version: body.version }
+  const { id, type, time, version } = body
+  return { id, type, time, order: body.order === null ? null : nameOf(body.order, body.encoding), version }
 }
 
 /**
@@ -93,14 +96,17 @@ export function keyOf(body: EventBody): StoredEventKey {
 export function conflictOf(at: { stream: string; part: number }, stored: StoredEventKey, event: IncomingEvent): string | null {
   if (event.body === null) return null
   const comes = keyOf(event.body)
-  if (stored.id === comes.id && stored.order === comes.order && stored.version === comes.version) return null
+  // Two histories part at some record, and both have one there, about the same order perhaps: they differ in what it was, or in when.
+  const isSame = stored.id === comes.id && stored.type === comes.type && stored.time === comes.time
+  if (isSame && stored.order === comes.order && stored.version === comes.version) return null
   return (
     `event ${event.pseq} of ${at.stream}, part ${at.part}, is stored as ${inWords(stored)} and now comes as ${inWords(comes)}: ` +
     'two histories bear the same name'
   )
 }
 
-const inWords = ({ id, order, version }: StoredEventKey): string => (order === null ? id : `${id} (order ${order}, version ${version})`)
+const inWords = ({ id, type, time, order, version }: StoredEventKey): string =>
+  `${id} (${type} at ${time}${order === null ? '' : `, order ${order}, version ${version}`})`
 
 class BalanceSum implements Balances {
   total = 0

@@ -478,13 +478,14 @@ async function storedConflict(
   const compared = new Map(seen.filter(({ body }) => body !== null).map((event) => [event.pseq, event]))
   if (compared.size === 0) return null
   const rows = await session.rows(
-    `SELECT pseq, event_id, order_id, version FROM ${database.single('order_events')}
+    `SELECT pseq, event_id, type, time, order_id, version FROM ${database.single('order_events')}
      WHERE stream = ${streamKey(at.stream)} AND part = ${at.part} AND pseq IN ${list([...compared.keys()])} ORDER BY pseq`,
   )
   for (const row of rows) {
     const event = compared.get(int(row.pseq))
     if (event === undefined) continue
-    const stored = { id: name(row.event_id), order: nameOrNull(row.order_id), version: int(row.version) }
+    const { event_id: id, type, time, order_id: order, version } = row
+    const stored = { id: name(id), type: text(type), time: int(time), order: nameOrNull(order), version: int(version) }
     const conflict = conflictOf(at, stored, event)
     if (conflict !== null) return conflict
   }
