@@ -1,9 +1,10 @@
 // outbox.ckpt: from where events are published again after a restart. Two slots of one block each, written in turn and never fsynced: after a
 // power cut one of them may be damaged or old, and then more than necessary is published again, which nobody minds.
 //
-//   #C1 n=<count> stream=<name> lsn=<n> acked=<16 numbers> stored=<16 numbers> storedlsn=<n> storedtime=<ms> c=<crc>
+//   #C1 n=<count> stream=<name> sink=<kind> lsn=<n> acked=<16 numbers> stored=<16 numbers> storedlsn=<n> storedtime=<ms> c=<crc>
 //
-// What stays true: it is never ahead of the truth, because it is written after it. What cannot be read counts for nothing.
+// What stays true: it is never ahead of the truth, because it is written after it. What cannot be read counts for nothing, and so does what
+// is about another log, another sink (MySQL has not what orders.db has), or a log that was put back from an older copy.
 
 import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
@@ -20,35 +21,44 @@ export interface Checkpoint extends PublisherCheckpoint {
   readonly floor: TrailStart
 }
 
+/** Where a log ended when its node started. */
+export interface LogEnd {
+  readonly lastLsn: number
+  /** By part: pseq of the last event. */
+  readonly pseqs: readonly number[]
+}
+
 export class CheckpointFile {
   readonly #path: string
-  readonly #stream: string
+  readonly #about: string
   #fd = -1
   #count = 0
   #text = ''
 
-  constructor(directory: string, stream: string) {
+  constructor(directory: string, stream: string, sink: string) {
     this.#path = `${directory}/${CHECKPOINT_FILE}`
-    this.#stream = stream
+    this.#about = `stream=${stream} sink=${sink}`
   }
 
-  /** The newest slot that is whole and of this stream; null: there is none. Never throws: without it everything is published again. */
-  read(): Checkpoint | null {
+  /**
+   * The newest slot that is whole and about this stream and sink; null: there is none, or it says more than this log has. Never throws:
+   * without it everything is published again.
+   */
+  read(end: LogEnd): Checkpoint | null {
     let newest: { count: number; checkpoint: Checkpoint } | null = null
     for (const text of this.#slots()) {
-      const slot = decode(text, this.#stream)
+      const slot = decode(text, this.#about)
       if (slot !== null && slot.count > (newest?.count ?? 0)) newest = slot
     }
     this.#count = newest?.count ?? 0
-    return newest?.checkpoint ?? null
+    return newest !== null && isWithin(newest.checkpoint, end) ? newest.checkpoint : null
   }
 
   /** Writes it, if it says something new, over the older slot. Throws what the disk throws. */
   write(checkpoint: Checkpoint): void {
     const { lsn, acked, stored, floor } = checkpoint
     const text =
-      `stream=${this.#stream} lsn=${lsn} acked=${acked.join(',')} stored=${stored.join(',')} ` +
-      `storedlsn=${floor.lsn} storedtime=${floor.time}`
+      `${this.#about} lsn=${lsn} acked=${acked.join(',')} stored=${stored.join(',')} ` + `storedlsn=${floor.lsn} storedtime=${floor.time}`
     if (text === this.#text) return
     if (this.#fd < 0) this.#fd = openSync(this.#path, openFlags(this.#path), 0o640)
     const count = this.#count + 1
@@ -92,16 +102,25 @@ function openFlags(path: string): string {
 }
 
 const SLOT =
-  /^(#C1 n=(\d{1,15}) stream=(\S+) lsn=(\d{1,16}) acked=([\d,]+) stored=([\d,]+) storedlsn=(\d{1,16}) storedtime=(-?\d{1,16}) c=)([0-9a-f]{8})\n/
+  /^(#C1 n=(\d{1,15}) (stream=\S+ sink=\S+) lsn=(\d{1,16}) acked=([\d,]+) stored=([\d,]+) storedlsn=(\d{1,16}) storedtime=(-?\d{1,16}) c=)([0-9a-f]{8})\n/
 
-function decode(text: string, stream: string): { count: number; checkpoint: Checkpoint } | null {
+function decode(text: string, about: string): { count: number; checkpoint: Checkpoint } | null {
   const match = SLOT.exec(text)
-  if (match === null || match[9] !== hex(crc32(match[1])) || match[3] !== stream) return null
+  if (match === null || match[9] !== hex(crc32(match[1])) || match[3] !== about) return null
   const acked = match[5].split(',').map(Number)
   const stored = match[6].split(',').map(Number)
   if (acked.length !== PARTS || stored.length !== PARTS) return null
   const floor = { lsn: Number(match[7]), time: Number(match[8]) }
   return { count: Number(match[2]), checkpoint: { lsn: Number(match[4]), acked, stored, floor } }
+}
+
+/**
+ * A part that was behind keeps `lsn` low while others are far ahead: each part counts. Events of the numbers above would be new ones, and
+ * never be published.
+ */
+function isWithin({ lsn, acked, stored, floor }: Checkpoint, { lastLsn, pseqs }: LogEnd): boolean {
+  const isKnown = (pseq: number, part: number): boolean => pseq <= pseqs[part]
+  return lsn <= lastLsn + 1 && floor.lsn <= lastLsn && acked.every(isKnown) && stored.every(isKnown)
 }
 
 function hex(n: number): string {

@@ -69,10 +69,8 @@ export class Outbox {
     this.#files = new LogFollower(disk, directory, marks)
     this.#shelf = new Shelf({ disk, ...order }, this.#files)
     this.#shelfState = { keepFrom: 0, backlogBytes: 0, backlogBytesMax: Math.max(0, order.backlogBytes) }
-    this.#checkpoint = new CheckpointFile(directory, stream)
-    const known = this.#checkpoint.read()
-    // Of a log that was put back from an older copy nothing later than its end is known.
-    const from = known !== null && known.lsn > lastLsn + 1 ? null : known
+    this.#checkpoint = new CheckpointFile(directory, stream, target.kind)
+    const from = this.#checkpoint.read({ lastLsn, pseqs })
     this.#trail = new StoredTrail(pseqs, from)
     const durable = (): number => this.#progress.durable
     const later = (run: () => void): void => void env.after(0, run)

@@ -4,10 +4,13 @@ import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { PARTS } from '../../../../src/engine/outbox.ts'
-import { CHECKPOINT_FILE, CheckpointFile, type Checkpoint } from '../../../../src/orders/outbox/checkpoint-file.ts'
+import { CHECKPOINT_FILE, CheckpointFile, type Checkpoint, type LogEnd } from '../../../../src/orders/outbox/checkpoint-file.ts'
 import { tempDir } from '../../../support/temp-dir.ts'
 
 const STREAM = 'n0_0a1b2c3d-1'
+/** Where the log ends: all parts at the same number. */
+const end = (n: number): LogEnd => ({ lastLsn: n, pseqs: Array.from({ length: PARTS }, () => n) })
+const FAR = end(1_000)
 const at = (n: number): Checkpoint => ({
   lsn: n,
   acked: Array.from({ length: PARTS }, () => n),
@@ -24,13 +27,13 @@ beforeEach(() => {
 })
 
 function write(...numbers: number[]): void {
-  const file = new CheckpointFile(dir, STREAM)
-  file.read()
+  const file = new CheckpointFile(dir, STREAM, 'amqp')
+  file.read(FAR)
   for (const n of numbers) file.write(at(n))
   file.close()
 }
 
-const read = (stream = STREAM): Checkpoint | null => new CheckpointFile(dir, stream).read()
+const read = (stream = STREAM, sink = 'amqp'): Checkpoint | null => new CheckpointFile(dir, stream, sink).read(FAR)
 
 describe('the checkpoint', () => {
   it('is the last one that was written, also over restarts', () => {
@@ -46,7 +49,8 @@ describe('the checkpoint', () => {
     write(10, 11)
     const whole = readFileSync(path)
     let older = 0
-    for (let i = 0; i < whole.length; i++) {
+    // Of the blanks behind the text some are enough.
+    for (let i = 0; i < whole.length; i += whole[i] === 32 && whole[i + 1] === 32 ? 97 : 1) {
       const damaged = Buffer.from(whole)
       damaged[i] ^= 0x11
       writeFileSync(path, damaged)
@@ -92,5 +96,23 @@ describe('the checkpoint', () => {
   it('of another history is none', () => {
     write(10)
     expect(read('n0_ffffffff-1')).toBeNull()
+  })
+
+  it('of another sink is none: MySQL gets what only orders.db has', () => {
+    write(10)
+    expect(read(STREAM, 'sqlite')).toBeNull()
+    expect(read(STREAM, 'amqp')).toEqual(at(10))
+  })
+
+  it('of a log that was put back from an older copy is none, though only one part is ahead: its new events go out', () => {
+    const file = new CheckpointFile(dir, STREAM, 'amqp')
+    // Part 3 was behind, so that the log is read from far back; part 5 was at 90.
+    const acked = at(10).acked.map((pseq, part) => (part === 5 ? 90 : pseq))
+    file.write({ ...at(10), acked })
+    file.close()
+    const readAt = (log: LogEnd): Checkpoint | null => new CheckpointFile(dir, STREAM, 'amqp').read(log)
+    expect(readAt(end(90))).toEqual({ ...at(10), acked })
+    expect(readAt(end(89))).toBeNull()
+    expect(readAt({ ...end(90), lastLsn: 8 })).toBeNull()
   })
 })
