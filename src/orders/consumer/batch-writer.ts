@@ -2,7 +2,8 @@
 // own SQLite file.
 //
 // What stays true: `write` answers when every event that the store could take is in it, as itself or as a dead event, and never before. It
-// drops nothing: an error that nobody knows is waited for like an outage, and alarmed about after ten minutes.
+// drops nothing: an error that nobody knows is waited for like an outage, and alarmed about after ten minutes; so is any error that does
+// not end although the database answers.
 //
 // One writer has one circuit, and does one write at a time: give each part its own, so that one part's trouble does not stop the others.
 
@@ -31,6 +32,8 @@ interface Trouble {
   readonly since: number
   /** How often it was tried since. */
   readonly attempts: number
+  /** `monotonic()` since when probes go through and the write still does not; null: the last probe failed, too. */
+  readonly refusedSince: number | null
   readonly error: StoreError
   /** Somebody has to look: nobody knows the reason, and it does not go away. */
   readonly isAlarm: boolean
@@ -210,16 +213,20 @@ export class BatchWriter {
     const now = this.#env.monotonic()
     const before = this.#state.phase === 'closed' ? null : this.#state
     const { since, attempts, isAlarm: wasAlarm } = before ?? { since: now, attempts: 0, isAlarm: false }
-    const isAlarm = wasAlarm || (needsPeople(error) && now - since >= this.#alarmMs)
+    // A deadlock without end, a row that is in the way for ever, a statement that the server dies of: each by itself is nobody's affair.
+    const refusedSince = before?.phase === 'half-open' ? (before.refusedSince ?? now) : null
+    const isRefused = refusedSince !== null && now - refusedSince >= this.#alarmMs
+    const isAlarm = wasAlarm || isRefused || (needsPeople(error) && now - since >= this.#alarmMs)
     const details = { store: this.#store.name, code: error.code, class: error.kind }
     if (before?.error.code !== error.code || before.error.kind !== error.kind) {
       this.#env.say('warning', `the database takes no writes, trying again for ever: ${error.message}`, details)
     }
     if (isAlarm && !wasAlarm) {
       const minutes = Math.round((now - since) / 60_000)
-      this.#env.say('warning', `ALARM: events wait for ${minutes} minutes behind an error that nobody knows: ${error.message}`, details)
+      const what = needsPeople(error) ? 'behind an error that nobody knows' : 'though the database answers: it does not take them'
+      this.#env.say('warning', `ALARM: events wait for ${minutes} minutes ${what}: ${error.message}`, details)
     }
-    this.#setState({ phase: 'open', since, attempts: attempts + 1, error, isAlarm })
+    this.#setState({ phase: 'open', since, attempts: attempts + 1, refusedSince, error, isAlarm })
   }
 
   #setState(state: CircuitState): void {

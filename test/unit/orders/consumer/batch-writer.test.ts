@@ -189,6 +189,36 @@ describe('an error that nobody knows', () => {
   })
 })
 
+describe('an error that would go away by itself, and does not, though the database answers', () => {
+  it.each(['again', 'wait'] as const)('(%s) is waited for, with an alarm after ten minutes, and drops nothing', async (kind) => {
+    const { rig, store, write, states } = stage()
+    store.before = () => {
+      throw fault(kind)
+    }
+    const writing = write(1, 2)
+    expect(await rig.outcome(writing, 595_000)).toBe('pending')
+    expect(states.at(-1)).toMatchObject({ isAlarm: false })
+    expect(await rig.outcome(writing, 30_000)).toBe('pending')
+    expect(states.at(-1)).toMatchObject({ isAlarm: true })
+    expect(rig.lines.filter((line) => line.includes('ALARM'))).toHaveLength(1)
+    store.before = () => {}
+    expect(await rig.outcome(writing)).toMatchObject({ stored: 2 })
+  })
+
+  it('is no alarm when the database was just away: an outage is known', async () => {
+    const { rig, store, write, states } = stage()
+    store.before = store.onProbe = () => {
+      throw fault('wait')
+    }
+    const writing = write(1)
+    expect(await rig.outcome(writing, 3_600_000)).toBe('pending')
+    // It comes back, and is not quite ready.
+    store.onProbe = () => {}
+    expect(await rig.outcome(writing, 60_000)).toBe('pending')
+    expect(states.at(-1)).toMatchObject({ isAlarm: false })
+  })
+})
+
 describe('giving up', () => {
   it('ends a write that waits; recover ends when a probe goes through, and the next write closes the circuit', async () => {
     const { rig, store, writer, write, states } = stage()
