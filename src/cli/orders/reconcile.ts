@@ -267,7 +267,8 @@ function whyLate({ stream, part }: LatePart, { nodes }: ReconciliationReport, br
   if (node?.sink === 'sqlite') return 'the node writes them into its own database; is this another file?'
   const depth = broker?.depths?.[part]
   if (depth === undefined) return 'is a consumer running (stockd-orders run)?'
-  if (depth > 0) return `${counted(depth, 'event')} ${depth === 1 ? 'waits' : 'wait'} in the queue: is a consumer running (stockd-orders run)?`
+  if (depth > 0)
+    return `${counted(depth, 'event')} ${depth === 1 ? 'waits' : 'wait'} in the queue: is a consumer running (stockd-orders run)?`
   return 'the queue is empty: --fix has the node publish them again'
 }
 
