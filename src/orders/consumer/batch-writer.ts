@@ -176,6 +176,7 @@ export class BatchWriter {
       try {
         const outcome = await this.#store.apply({ stream: at.stream, part: at.part, events })
         this.#close()
+        if (outcome.began !== undefined && outcome.began > 1) this.#sayWhatIsBefore(at, outcome.began)
         return outcome
       } catch (thrown) {
         const error = asStoreError(thrown)
@@ -191,6 +192,14 @@ export class BatchWriter {
         }
       }
     }
+  }
+
+  /** Nothing is wrong with what comes; but an order from before may be looked for here one day. */
+  #sayWhatIsBefore({ stream, part }: StreamPart, began: number): void {
+    this.#env.say('warning', `this database had nothing of a part, and begins with event ${began}: the node's log has none before it`, {
+      ...{ store: this.#store.name, stream, part, missing: began - 1 },
+      remedy: 'orders from before are where events went until now: if that was another database, keep it',
+    })
   }
 
   async #probe(part: number): Promise<void> {

@@ -43,6 +43,8 @@ export interface BatchOutcome {
   readonly early: number
   /** An event at or below the cursor is not the one that is stored under its number: two histories bear the same name. Nothing was changed. */
   readonly conflict: string | null
+  /** The event that this store begins with, if it had none of the part before. Above 1: those before it were gone from the node's log. */
+  readonly began?: number
   /** Audit marks that this batch completed (all parts have reached them), with what differs. */
   readonly marks: readonly AuditMarkResult[]
 }

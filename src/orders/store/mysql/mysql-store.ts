@@ -133,7 +133,8 @@ export class MysqlStore implements Store {
     const { cursor, seen, early } = plan
     if (conflict !== null) return { cursor: plan.before ?? 0, stored: 0, seen: seen.length, early, conflict, marks: [] }
     const stored = plan.events.length + plan.dead.length
-    return { cursor, stored, seen: seen.length, early, conflict: null, marks: await this.#compareMarks(batch, plan) }
+    const began = plan.before === null && stored > 0 ? { began: plan.first } : {}
+    return { cursor, stored, seen: seen.length, early, conflict: null, ...began, marks: await this.#compareMarks(batch, plan) }
   }
 
   async #apply(session: Session, database: Database, batch: EventBatch): Promise<Applied> {

@@ -113,7 +113,7 @@ export class SqliteStore implements Store {
       const result = this.#ledger.compare(stream, mark, now)
       if (result !== null) marks.push(result)
     }
-    return { cursor, stored, seen: seen.length, early, conflict: null, marks }
+    return { cursor, stored, seen: seen.length, early, conflict: null, ...(before === null ? { began: first } : {}), marks }
   }
 
   #cursor({ stream, part }: StreamPart): number | null {

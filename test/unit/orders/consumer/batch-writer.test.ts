@@ -219,6 +219,19 @@ describe('an error that would go away by itself, and does not, though the databa
   })
 })
 
+describe('a database that had nothing of a part', () => {
+  it.each([
+    [401, 1],
+    [1, 0],
+  ])('and begins with event %i: that older orders are missing is said', async (began, times) => {
+    const { rig, store, write } = stage()
+    const apply = store.apply.bind(store)
+    store.apply = async (batch) => ({ ...(await apply(batch)), began })
+    expect(await rig.outcome(write(1))).toMatchObject({ stored: 1 })
+    expect(rig.lines.filter((line) => line.includes(`begins with event ${began}`))).toHaveLength(times)
+  })
+})
+
 describe('giving up', () => {
   it('ends a write that waits; recover ends when a probe goes through, and the next write closes the circuit', async () => {
     const { rig, store, writer, write, states } = stage()
