@@ -12,15 +12,14 @@ import type { Options } from '../server/options.ts'
 
 const ORDERS_FILE = 'orders.db'
 
-export function openFeed({ options, env, nodeId, epoch, lastLsn, pseqs }: FeedOwner): EventFeed {
+export function openFeed({ options, env, nodeId, epoch, end }: FeedOwner): EventFeed {
   const { values } = options
   return new OutboxThread(
     {
       directory: values.dir,
       stream: streamName(values['node-number'], nodeId, epoch),
       target: targetOf(options),
-      lastLsn,
-      pseqs,
+      end,
       historyMs: values['event-history'],
       historyBytes: values['event-history-bytes'],
       backlogBytes: values['outbox-backlog'],

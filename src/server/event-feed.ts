@@ -79,16 +79,15 @@ export interface EventFeed {
   close(drainMs: number): Promise<void>
 }
 
-/** The node, as its feed sees it at the start. */
+/** The node, as its feed sees it. */
 export interface FeedOwner {
   readonly options: Options
   readonly env: Env
-  /** Of the log: the id of its directory, its term, the LSN of its last record. */
+  /** Of the log: the id of its directory, its term. */
   readonly nodeId: string
   readonly epoch: number
-  readonly lastLsn: number
-  /** By part: pseq of the last event. */
-  readonly pseqs: readonly number[]
+  /** Where the log ends now: a feed that begins anew in a running node asks again. Between turns. */
+  end(): { readonly lastLsn: number; readonly pseqs: readonly number[] }
 }
 
 /** Throws StockdError if an option cannot be used. What is wrong outside (no broker, no disk) is the status's to say. */

@@ -320,8 +320,9 @@ export class Node {
   #openEvents(log: NodeLog): void {
     if (this.#openFeed === undefined) return
     const { options, env, engine } = this
-    const pseqs = Array.from({ length: PARTS }, (_, part) => engine.outbox.last(part))
-    this.feed = this.#openFeed({ options, env, nodeId: log.nodeId, epoch: log.epoch, lastLsn: log.last, pseqs })
+    const pseqs = (): number[] => Array.from({ length: PARTS }, (_, part) => engine.outbox.last(part))
+    const end = (): { lastLsn: number; pseqs: number[] } => ({ lastLsn: log.last, pseqs: pseqs() })
+    this.feed = this.#openFeed({ options, env, nodeId: log.nodeId, epoch: log.epoch, end })
     this.#backlog.follow(this.feed.status, log.last, true)
     this.#progressed()
   }

@@ -62,7 +62,7 @@ export interface OutboxOrder {
   readonly directory: string
   readonly stream: string
   readonly target: Target
-  /** Of the log at the node's start: LSN of the last record, pseq of each part's last event. */
+  /** Of the log when this thread was started: LSN of the last record, pseq of each part's last event. */
   readonly lastLsn: number
   readonly pseqs: readonly number[]
   readonly historyMs: number

@@ -29,6 +29,12 @@ const CLOSE_MS = 2000
 
 const ZEROS: readonly number[] = Array.from({ length: PARTS }, () => 0)
 
+/** What a worker is made with, but for what is new each time. */
+export interface OutboxTask extends Omit<OutboxOrder, 'progress' | 'lastLsn' | 'pseqs'> {
+  /** Where the log ends now. What a worker took for the end that ended an hour ago, its sink would take for an older log. */
+  readonly end: () => Pick<OutboxOrder, 'lastLsn' | 'pseqs'>
+}
+
 interface Question {
   readonly answered: (message: FromOutbox) => void
   readonly failed: (error: Error) => void
@@ -37,7 +43,7 @@ interface Question {
 export class OutboxThread {
   status: OutboxStatus
   onEntries: () => void = () => {}
-  readonly #order: OutboxOrder
+  readonly #task: OutboxTask
   readonly #env: Pick<OrdersEnv, 'say' | 'after' | 'monotonic'>
   readonly #progress = new Progress()
   #acked = -1
@@ -54,18 +60,18 @@ export class OutboxThread {
   #isClosing = false
   #ended = Promise.withResolvers<void>()
 
-  constructor(order: Omit<OutboxOrder, 'progress'>, env: Pick<OrdersEnv, 'say' | 'after' | 'monotonic'>) {
-    this.#order = { ...order, progress: this.#progress.memory }
+  constructor(task: OutboxTask, env: Pick<OrdersEnv, 'say' | 'after' | 'monotonic'>) {
+    this.#task = task
     this.#env = env
     this.status = {
-      sink: order.target.kind,
+      sink: task.target.kind,
       state: 'starting',
       isConnected: false,
       published: ZEROS,
       acked: ZEROS,
       stored: ZEROS,
-      storedLsn: order.target.kind === 'none' ? Infinity : 0,
-      storedTime: order.target.kind === 'none' ? Infinity : 0,
+      storedLsn: task.target.kind === 'none' ? Infinity : 0,
+      storedTime: task.target.kind === 'none' ? Infinity : 0,
       keepFrom: 0,
       backlogBytes: 0,
       backlogBytesMax: 0,
@@ -125,7 +131,9 @@ export class OutboxThread {
 
   #start(): void {
     this.#startedAt = this.#env.monotonic()
-    const worker = new Worker(WORKER, { workerData: this.#order, name: 'outbox' })
+    const { end, ...task } = this.#task
+    const workerData: OutboxOrder = { ...task, ...end(), progress: this.#progress.memory }
+    const worker = new Worker(WORKER, { workerData, name: 'outbox' })
     this.#worker = worker
     let why = ''
     worker.on('message', (message: FromOutbox) => this.#receive(message))

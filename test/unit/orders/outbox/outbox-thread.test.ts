@@ -9,6 +9,8 @@ import { tempDir } from '../../../support/temp-dir.ts'
 
 const said: string[] = []
 const threads: OutboxThread[] = []
+/** How often it was asked where the log ends. */
+let ends = 0
 
 function start(target: Target): OutboxThread {
   const thread = new OutboxThread(
@@ -16,8 +18,10 @@ function start(target: Target): OutboxThread {
       directory: tempDir(),
       stream: 'n0_0a1b2c3d-1',
       target,
-      lastLsn: 0,
-      pseqs: Array.from({ length: PARTS }, () => 0),
+      end: () => {
+        ends++
+        return { lastLsn: 0, pseqs: Array.from({ length: PARTS }, () => 0) }
+      },
       historyMs: 0,
       historyBytes: 0,
       backlogBytes: 0,
@@ -38,6 +42,7 @@ function start(target: Target): OutboxThread {
 afterEach(async () => {
   for (const thread of threads.splice(0)) await thread.close(0)
   said.length = 0
+  ends = 0
 })
 
 describe('a thread that dies', () => {
@@ -59,6 +64,12 @@ describe('a thread that dies', () => {
     await thread.close(0)
     const lives = said.length
     await eventually('silence', () => said.length === lives)
+  })
+
+  it('learns each time where the log ends: a database that is ahead of the end of long ago would be taken for that of another log', async () => {
+    start(dead)
+    await eventually('three lives', () => said.filter((line) => line.includes('has ended: a bug')).length >= 3)
+    expect(ends).toBeGreaterThanOrEqual(3)
   })
 
   it('leaves no question without an answer', async () => {
