@@ -100,14 +100,14 @@ export function configCommands(node: Node): CommandSpec[] {
         for (const name of [...OPTIONS.keys(), ...OLDER_NAMES.keys()]) {
           if (!pattern.matches(name) || spellings.has(name)) continue
           spellings.add(name)
-          found.set(name, options.text(name)!)
+          found.set(name, shown(options.text(name)!))
         }
       } else {
         const name = asked.toLowerCase()
         const value = options.text(name)
         if (value === undefined || spellings.has(name)) continue
         spellings.add(name)
-        found.set(asked, value)
+        found.set(asked, shown(value))
       }
     }
     reply.map(found.size)
@@ -126,4 +126,9 @@ export function configCommands(node: Node): CommandSpec[] {
     else if (refusal.name === null) reply.error(`ERR ${refusal.reason}`)
     else reply.error(`ERR CONFIG SET failed (possibly related to argument '${refusal.name}') - ${refusal.reason}`)
   }
+}
+
+/** Whoever may use the shop may ask: the password in the address of another server is not for them. (requirepass is shown, as in Redis.) */
+function shown(value: string): string {
+  return value.replaceAll(/(\/\/[^\s,/?#:@]*):[^\s,/?#]*@/g, '$1:(hidden)@')
 }

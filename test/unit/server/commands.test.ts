@@ -276,6 +276,13 @@ describe('INFO', () => {
     }
   })
 
+  it('CONFIG GET shows where the broker is, and nobody its password', () => {
+    const stage = new NodeStage({ amqp: 'amqp://me:hush@mq1:5672/shop,amqps://me:h%40u:sh@h@mq2,amqp://mq3' })
+    const shown = 'amqp://me:(hidden)@mq1:5672/shop,amqps://me:(hidden)@mq2,amqp://mq3'
+    expect(stage.connect().ask('CONFIG GET amqp')).toContain(shown)
+    expect(stage.connect().ask('CONFIG GET am*')).toContain(shown)
+  })
+
   it('CONFIG RESETSTAT sets the counters back', () => {
     const client = new NodeStage().connect()
     client.ask('NONSENSE')
