@@ -192,7 +192,17 @@ export class SqliteConnection {
   }
 
   #inodeNow(): bigint {
-    return this.path === ':memory:' ? 0n : (statSync(this.path, { bigint: true, throwIfNoEntry: false })?.ino ?? -1n)
+    if (this.path === ':memory:') return 0n
+    try {
+      const found = statSync(this.path, { bigint: true, throwIfNoEntry: false })
+      if (found?.isDirectory() !== true) return found?.ino ?? -1n
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      throw new StoreError('wait', 'CANTOPEN', `${this.name} cannot be looked at (${code}): may this user enter its directory?`, {
+        cause: error,
+      })
+    }
+    throw new StoreError('wait', 'CANTOPEN', `${this.name} is a directory: name a file`)
   }
 
   #disconnect(): void {

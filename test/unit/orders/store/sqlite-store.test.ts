@@ -1,6 +1,6 @@
 // What is peculiar to the embedded store; what every store does is in test/contract/store.test.ts.
 
-import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -42,6 +42,23 @@ describe('the file', () => {
     expect(await owner.cursors()).toEqual([])
     expect(await open(path, 'read').cursors()).toEqual([])
     expect(await refusal(open(path, 'read').probe())).toMatchObject({ kind: 'wait', code: 'READONLY' })
+  })
+
+  it('that is a directory, or behind one that may not be entered, is said to be: no failing disk, no bug', async () => {
+    const directory = newPath()
+    mkdirSync(directory)
+    const looped = newPath()
+    symlinkSync(looped, looped)
+    for (const mode of ['write', 'read'] as const) {
+      expect(await refusal(open(directory, mode).cursors())).toMatchObject({
+        code: 'CANTOPEN',
+        message: expect.stringContaining('is a directory') as string,
+      })
+      expect(await refusal(open(join(looped, 'orders.db'), mode).cursors())).toMatchObject({
+        code: 'CANTOPEN',
+        message: expect.stringContaining('cannot be looked at (ELOOP)') as string,
+      })
+    }
   })
 
   it('without tables is told from one that is missing', async () => {
