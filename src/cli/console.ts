@@ -3,6 +3,8 @@
 import { writeSync } from 'node:fs'
 
 const PROGRESS_MS = 1000
+/** The result was nowhere to be put, a full disk. The tools' code for work that could not be done. */
+const EXIT_UNHEARD = 4
 
 export class Console {
   readonly isJson: boolean
@@ -21,7 +23,12 @@ export class Console {
   }
 
   line(text: string): void {
-    writeAll(1, `${text}\n`)
+    try {
+      writeAll(1, `${text}\n`)
+    } catch (error) {
+      this.error(`standard output cannot be written: ${(error as Error).message}`)
+      process.exit(EXIT_UNHEARD)
+    }
   }
 
   note(text: string): void {

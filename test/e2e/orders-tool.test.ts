@@ -130,11 +130,21 @@ describe('stockd-orders stats and schema', () => {
   })
 
   it('print the schema of events', async () => {
-    expect(json(await tool(['schema']))).toMatchObject({ $schema: expect.stringContaining('json-schema.org'), type: 'object' })
+    for (const args of [['schema'], ['schema', '--json']]) {
+      expect(json(await tool(args))).toMatchObject({ $schema: expect.stringContaining('json-schema.org'), type: 'object' })
+    }
   })
 })
 
 describe('stockd-orders', () => {
+  it.skipIf(!existsSync('/dev/full'))('says that its output is full, and not that this is a bug', async () => {
+    const full = ['sh', '-c', '"$@" > /dev/full', 'sh', process.execPath, STOCKD_ORDERS, 'stats', '--store', store]
+    expect(await run(full, { env: CLEAN })).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/^stockd-orders: standard output cannot be written: ENOSPC.*\n$/) as string,
+    })
+  })
+
   it('finds its store by flag, environment, file, or beside a node that runs with its defaults', async () => {
     const file = join(tempDir(), 'store')
     writeFileSync(file, `${store}\n`)

@@ -1,4 +1,4 @@
-// `stockd-orders list`: orders of a buyer, of a seller, or of everybody, newest first, a page at a time.
+// `stockd-orders list`: orders of a buyer or of a seller, newest first, or of everybody, a page at a time.
 
 import { StockdError } from '../../base/error.ts'
 import type { OrderPage, Page, Store } from '../../orders/store/store.ts'
@@ -18,14 +18,18 @@ interface Selection extends Page {
 
 export function addList(tool: OrdersTool): void {
   tool
-    .onStore('list', 'lists orders, newest first')
+    .onStore('list', 'lists orders; those of a buyer or of a seller newest first')
     .option('--buyer <id>', 'only those of this buyer')
     .option('--seller <id>', 'only those with items of this seller, and only these items')
     .option('--state <state>', `only those that are ${STATES.join(', ')}`, stateOf)
     .option('--history', 'archived ones, too')
     .option('--limit <n>', 'how many', wholeNumber(1, 10_000), 20)
     .option('--after <mark>', 'go on from where the page before ended')
-    .addHelpText('after', '\nWith --json: {"orders":[...],"next":"..."}; give `next` to --after.')
+    .addHelpText(
+      'after',
+      '\nWithout --buyer and --seller: from SQLite what was stored last comes first, from MySQL it goes by table and order id.\n' +
+        'With --json: {"orders":[...],"next":"..."}; give `next` to --after.',
+    )
     .action(async (options) => {
       const { buyer = null, seller = null, state, history, limit, after = null } = options
       if (buyer !== null && seller !== null) throw new StockdError('BAD_OPTION', '--buyer and --seller: give one of them')

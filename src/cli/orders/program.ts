@@ -35,7 +35,8 @@ export async function main(argv: readonly string[]): Promise<void> {
     after:
       'Without --store: STOCKD_ORDERS_STORE, or the file that STOCKD_ORDERS_STORE_FILE names, else the file of a node that runs here\n' +
       '(sqlite:aof/orders.db).\n\n' +
-      'Exit codes: 0 fine, 1 not found, 2 something is wrong, 3 database or broker cannot be used, 4 wrong command line',
+      'Exit codes: 0 fine, 1 not found, 2 something is wrong, 3 database or broker cannot be used, 4 wrong command line\n' +
+      '(doctor and reconcile have their own: see their --help)',
   })
   const tool = new OrdersTool(root)
   for (const add of COMMANDS) add(tool)

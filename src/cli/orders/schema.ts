@@ -4,7 +4,8 @@ import { EVENT_SCHEMA } from '../../orders/event-schema.ts'
 import type { OrdersTool } from './orders-tool.ts'
 
 export function addSchema(tool: OrdersTool): void {
-  tool.named('schema', 'prints the JSON schema of events').action(() => {
-    tool.console({}).line(JSON.stringify(EVENT_SCHEMA, null, 2))
-  })
+  tool
+    .named('schema', 'prints the JSON schema of events')
+    .option('--json', 'for programs, as of every subcommand; it is JSON in any case')
+    .action(() => tool.console({}).line(JSON.stringify(EVENT_SCHEMA, null, 2)))
 }
