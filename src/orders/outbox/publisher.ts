@@ -35,6 +35,8 @@ const STALL_MS_MIN = 30_000
 const STALL_MS_MAX = 600_000
 /** Older feedback is from a consumer that may be gone: no reason to publish anything again. */
 const FEEDBACK_FRESH_MS = 15_000
+/** So long no consumer may say what is stored, while events wait for one, before that is told. */
+const SILENCE_MS_MAX = 600_000
 const SEEK_PAUSE_MS_MIN = 5_000
 const SEEK_PAUSE_MS_MAX = 300_000
 const CLOSE_MS_MAX = 1_000
@@ -87,6 +89,9 @@ export class Publisher implements PublishEvents {
   #trouble: string | null = 'not connected yet'
   /** The log cannot be read, or contradicts itself. */
   #logTrouble: string | null = null
+  /** When a consumer last said what is stored, or the broker was there for him to say it. */
+  #heardAt = -Infinity
+  #isSilenceSaid = false
   #isClosed = false
   #isPumping = false
   #hasPumpTimer = false
@@ -160,6 +165,7 @@ export class Publisher implements PublishEvents {
     this.#env.say('notice', 'connected with the broker', { broker: this.#broker.name })
     this.#loseChannel()
     this.#channel = channel
+    this.#heardAt = this.#env.monotonic()
     this.#trouble = null
     this.#pump()
     // A broker that has lost what it had acked shows it by empty queues.
@@ -224,6 +230,9 @@ export class Publisher implements PublishEvents {
         this.#rewind(part, pseq)
       }
     } else {
+      this.#heardAt = now
+      if (this.#isSilenceSaid) this.#env.say('notice', 'a consumer says again what is stored')
+      this.#isSilenceSaid = false
       for (const { part, pseq } of feedback.cursors) this.#onStored(part, pseq, now)
     }
     this.#pump()
@@ -408,12 +417,26 @@ export class Publisher implements PublishEvents {
   #checkStallsLater(): void {
     this.#after(STALL_CHECK_MS, () => {
       const now = this.#env.monotonic()
+      this.#sayIfNobodyStores(now)
       const isStalled = (part: number): boolean =>
         now - this.#stall[part].heardAt < FEEDBACK_FRESH_MS && this.#stall[part].isOver(this.#stored[part], now)
       void this.#fillEmptyQueues(isStalled).then(() => {
         if (!this.#isClosed) this.#checkStallsLater()
       })
     })
+  }
+
+  /** Everything looks well from here when the consumers are at another broker, or there are none: until the backlog is full. */
+  #sayIfNobodyStores(now: number): void {
+    if (this.#channel === null || this.#isSilenceSaid || now - this.#heardAt < SILENCE_MS_MAX) return
+    const waiting = this.#window.acked.reduce((sum, acked, part) => sum + Math.max(0, acked - this.#stored[part]), 0)
+    if (waiting === 0) return
+    this.#isSilenceSaid = true
+    this.#env.say(
+      'warning',
+      `ALARM: no consumer has said for ${SILENCE_MS_MAX / 60_000} minutes what is stored, and events wait: does stockd-orders run, at this broker and prefix?`,
+      { broker: this.#broker.name, events: waiting },
+    )
   }
 
   /** Of parts whose queue is empty although something acked is not stored, that is published again. */

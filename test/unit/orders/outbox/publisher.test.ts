@@ -292,6 +292,26 @@ describe('the publisher', () => {
     expect(scene.said.join('\n')).toContain('the broker has lost events that it had acked')
   })
 
+  it('says once when events wait and no consumer is heard of, and that one is again', async () => {
+    const scene = new Scene()
+    const alarms = (): number => scene.said.filter((line) => line.includes('no consumer has said')).length
+    const stored = (pseq: number): void => scene.tell({ kind: 'stored', stream: STREAM, cursors: [{ part: 3, pseq }] })
+    await scene.time.run(700_000)
+    scene.ready()
+    // Nothing waits: nobody is missed. And ten minutes begin when the broker is there.
+    await scene.time.run(500_000)
+    scene.add(3)
+    scene.events.onAcked(1, true)
+    await scene.time.run(90_000)
+    expect(alarms()).toBe(0)
+    await scene.time.run(700_000)
+    expect(alarms()).toBe(1)
+    stored(1)
+    expect(scene.said.at(-1)).toContain('a consumer says again')
+    await scene.time.run(700_000)
+    expect(alarms()).toBe(1)
+  })
+
   it('finds a broker that came back empty at once', async () => {
     const scene = new Scene()
     scene.ready()
