@@ -24,7 +24,7 @@ export class AmqpSink implements Sink {
   readonly #publisher: Publisher
 
   constructor(parts: AmqpSinkParts) {
-    const { target, stream, source, env, from } = parts
+    const { target, stream, source, env, from, pseqs } = parts
     this.#parts = parts
     const { ca, cert, key } = target.tls
     this.#broker = new AmqpBroker({
@@ -38,7 +38,7 @@ export class AmqpSink implements Sink {
       connectionName: `stockd ${stream}`,
       env,
     })
-    this.#publisher = new Publisher({ broker: this.#broker, stream, source, env, from: from ?? fromTheOldest(parts) })
+    this.#publisher = new Publisher({ broker: this.#broker, stream, source, env, from: from ?? fromTheOldest(parts), pseqs })
   }
 
   start(): void {

@@ -47,6 +47,8 @@ export interface PublisherOptions {
   readonly source: EventSource
   readonly env: OrdersEnv
   readonly from: PublisherCheckpoint
+  /** By part: the last event that the log had when this began. Left out: not known. */
+  readonly pseqs?: readonly number[]
 }
 
 /** What the publisher tells. By part: E8, stored <= acked <= published. */
@@ -67,11 +69,15 @@ export class Publisher implements PublishEvents {
   readonly #source: EventSource
   readonly #env: OrdersEnv
 
+  readonly #pseqs: readonly number[]
+
   readonly #window: Window
   /** By part: the pseq that is published next; the highest that ever was; what a consumer said last. */
   readonly #next: Float64Array
   readonly #published: Float64Array
   readonly #stored: Float64Array
+  /** By part: 1 if a database has events that this log never made. */
+  readonly #isAhead = new Uint8Array(PARTS)
   readonly #stall: readonly Patience[]
   readonly #seek: readonly Patience[]
 
@@ -99,11 +105,12 @@ export class Publisher implements PublishEvents {
   readonly #timers = new Set<() => void>()
   readonly #counters = { published: 0, acked: 0, refused: 0, unroutable: 0, rewinds: 0, connections: 0, feedback: 0 }
 
-  constructor({ broker, stream, source, env, from }: PublisherOptions) {
+  constructor({ broker, stream, source, env, from, pseqs }: PublisherOptions) {
     this.#broker = broker
     this.#stream = stream
     this.#source = source
     this.#env = env
+    this.#pseqs = pseqs ?? Array.from({ length: PARTS }, () => Infinity)
     this.#window = new Window(from.acked)
     this.#next = Float64Array.from(from.acked, (acked) => acked + 1)
     this.#published = Float64Array.from(from.acked)
@@ -122,7 +129,7 @@ export class Publisher implements PublishEvents {
   status(): PublisherStatus {
     const { acked } = this.#window
     return {
-      state: this.#logTrouble ?? this.#trouble ?? this.#refusedInWords() ?? 'connected',
+      state: this.#logTrouble ?? this.#trouble ?? this.#refusedInWords() ?? this.#aheadInWords() ?? 'connected',
       isConnected: this.#channel !== null,
       published: Array.from(this.#published),
       acked: Array.from(acked),
@@ -238,8 +245,9 @@ export class Publisher implements PublishEvents {
     this.#pump()
   }
 
-  #onStored(part: number, pseq: number, now: number): void {
+  #onStored(part: number, told: number, now: number): void {
     this.#stall[part].heardAt = now
+    const pseq = this.#ofThisLog(part, told)
     if (pseq > this.#stored[part]) this.#seek[part].reset()
     if (pseq !== this.#stored[part]) this.#stall[part].reset()
     this.#stored[part] = pseq
@@ -248,6 +256,25 @@ export class Publisher implements PublishEvents {
     const { acked } = this.#window
     acked[part] = Math.max(acked[part], Math.min(pseq, this.#published[part]))
     this.#next[part] = Math.max(this.#next[part], acked[part] + 1)
+  }
+
+  /** Numbers of another history say nothing about what this log has written since: its events are kept until somebody has decided. */
+  #ofThisLog(part: number, told: number): number {
+    const last = this.#pseqs[part]
+    if (this.#isAhead[part] === 0 && told > Math.max(last, this.#published[part])) {
+      this.#isAhead[part] = 1
+      this.#env.say('warning', `ALARM: ${this.#aheadInWords() ?? ''}`, { stored: told, part, last })
+    } else if (told <= last) this.#isAhead[part] = 0
+    return this.#isAhead[part] === 0 ? told : Math.min(told, last)
+  }
+
+  #aheadInWords(): string | null {
+    const parts = Array.from({ length: PARTS }, (_, part) => part).filter((part) => this.#isAhead[part] !== 0)
+    if (parts.length === 0) return null
+    return (
+      `the orders database has events of part ${parts.join(', ')} that this log never had: the log directory is older than the database, ` +
+      'or two nodes run on copies of one. Put the newer directory back, or go on as another node (node-number)'
+    )
   }
 
   /** Sends as much as may be under way. */

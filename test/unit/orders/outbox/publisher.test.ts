@@ -90,13 +90,14 @@ class Scene implements Broker, EventSource {
   onMore: () => void = () => {}
   readonly publisher_: Publisher
 
-  constructor(acked = NOTHING, lsn = 1) {
+  constructor(acked = NOTHING, lsn = 1, pseqs?: readonly number[]) {
     this.publisher_ = new Publisher({
       broker: this,
       stream: STREAM,
       source: this,
       env: this.time.env(new Random(1), (level, message) => this.said.push(`${level} ${message}`)),
       from: { lsn, acked, stored: NOTHING },
+      ...(pseqs === undefined ? {} : { pseqs }),
     })
     this.publisher_.start()
   }
@@ -310,6 +311,29 @@ describe('the publisher', () => {
     expect(scene.said.at(-1)).toContain('a consumer says again')
     await scene.time.run(700_000)
     expect(alarms()).toBe(1)
+  })
+
+  it('does not take for stored what the database has of another history: a log that was put back from an older copy', () => {
+    const scene = new Scene(NOTHING, 1, NOTHING.with(3, 2))
+    const stored = (pseq: number): void => scene.tell({ kind: 'stored', stream: STREAM, cursors: [{ part: 3, pseq }] })
+    const alarms = (): number => scene.said.filter((line) => line.includes('ALARM: the orders database has events of part 3')).length
+    scene.add(3, 3)
+    scene.ready()
+    stored(2)
+    expect(alarms()).toBe(0)
+    stored(5)
+    expect(alarms()).toBe(1)
+    expect(scene.publisher_.status()).toMatchObject({ state: expect.stringContaining('log directory is older') })
+    // The shop sells on, past that number: these are other events.
+    scene.add(3, 3, 3, 3)
+    scene.events.onAcked(6, true)
+    stored(5)
+    const { acked, stored: believed } = scene.publisher_.status()
+    expect([acked[3], believed[3], alarms()]).toEqual([6, 2, 1])
+    // Another database, or that one put back: then it is as always.
+    stored(2)
+    stored(3)
+    expect(scene.publisher_.status()).toMatchObject({ state: 'connected', stored: expect.objectContaining({ 3: 3 }) })
   })
 
   it('finds a broker that came back empty at once', async () => {
