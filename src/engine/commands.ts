@@ -4,6 +4,7 @@ import type { CommandSpec } from './command.ts'
 import { hashCommands } from './commands/hashes.ts'
 import { keyCommands } from './commands/keys.ts'
 import { setCommands } from './commands/sets.ts'
+import { sortedSetCommands } from './commands/sorted-sets/commands.ts'
 import { stockCommands } from './commands/stock/commands.ts'
 import { stringCommands } from './commands/strings.ts'
 
@@ -12,5 +13,6 @@ export const ENGINE_COMMANDS: readonly CommandSpec[] = [
   ...keyCommands,
   ...hashCommands,
   ...setCommands,
+  ...sortedSetCommands,
   ...stockCommands,
 ]

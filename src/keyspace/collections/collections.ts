@@ -4,10 +4,11 @@
 import { assert } from '../../base/assert.ts'
 import { SegmentPool } from '../../table/arena.ts'
 import type { Database } from '../database.ts'
-import { KIND_HASH, KIND_SET } from '../row.ts'
+import { KIND_HASH, KIND_SET, KIND_ZSET } from '../row.ts'
 import { COLLECTION_LIMITS, type Collection, type CollectionContext, type CollectionLimits } from './collection.ts'
 import { Hash } from './hash.ts'
 import { Members } from './set.ts'
+import { SortedSet } from './sorted-set.ts'
 
 export class Collections implements CollectionContext {
   readonly limits: CollectionLimits = { ...COLLECTION_LIMITS }
@@ -15,14 +16,17 @@ export class Collections implements CollectionContext {
   readonly seed: number
   readonly hash: Hash
   readonly set: Members
+  readonly sortedSet: SortedSet
   readonly #byKind: (Collection | undefined)[] = []
 
   constructor(seed: number) {
     this.seed = seed
     this.hash = new Hash(this)
     this.set = new Members(this)
+    this.sortedSet = new SortedSet(this)
     this.#byKind[KIND_HASH] = this.hash
     this.#byKind[KIND_SET] = this.set
+    this.#byKind[KIND_ZSET] = this.sortedSet
   }
 
   /** The lens for this row, on it. `keyHash` is needed only for changes. */

@@ -1,0 +1,369 @@
+// The order of a large sorted set: a B+ tree over its members, by score and then by bytes, that also counts.
+//
+//   inner    | child | child | ...     each child tells how many elements are in it, and which is its first
+//   leaf     | score | score | ...     two typed arrays, the leaves chained in both directions
+//            | row   | row   | ...     the member's row in the table: its bytes are compared only where scores are equal
+//
+// About a hundred elements to an object, so that a million of them are little work for the garbage collector; ranks are sums on the way
+// down. Invariants: rows are in strictly ascending order of (score, bytes); no leaf is empty but a root that is one.
+//
+// Unusual: comparing opens rows of the table; who has one open there opens it again afterwards.
+
+import { assert } from '../../base/assert.ts'
+import type { MemberTable } from './member-table.ts'
+
+const LEAF_MAX = 128
+const CHILDREN_MAX = 64
+/** About what a leaf and an inner node take, with V8's headers. */
+const LEAF_BYTES = LEAF_MAX * 12 + 360
+const INNER_BYTES = CHILDREN_MAX * 8 + 120
+
+class Leaf {
+  size = 0
+  readonly scores = new Float64Array(LEAF_MAX)
+  readonly rows = new Int32Array(LEAF_MAX)
+  next: Leaf | null = null
+  previous: Leaf | null = null
+
+  get firstScore(): number {
+    return this.scores[0]
+  }
+
+  get firstRow(): number {
+    return this.rows[0]
+  }
+
+  insert(at: number, score: number, row: number): void {
+    this.scores.copyWithin(at + 1, at, this.size)
+    this.rows.copyWithin(at + 1, at, this.size)
+    this.scores[at] = score
+    this.rows[at] = row
+    this.size++
+  }
+
+  remove(at: number): void {
+    this.scores.copyWithin(at, at + 1, this.size)
+    this.rows.copyWithin(at, at + 1, this.size)
+    this.size--
+  }
+
+  /** Moves its elements from `at` on into a new leaf behind it. */
+  split(at: number): Leaf {
+    const right = new Leaf()
+    right.append(this, at)
+    this.size = at
+    right.next = this.next
+    if (right.next !== null) right.next.previous = right
+    right.previous = this
+    this.next = right
+    return right
+  }
+
+  append(other: Leaf, from: number): void {
+    this.scores.set(other.scores.subarray(from, other.size), this.size)
+    this.rows.set(other.rows.subarray(from, other.size), this.size)
+    this.size += other.size - from
+  }
+
+  /** Leaves the chain. */
+  unlink(): void {
+    if (this.next !== null) this.next.previous = this.previous
+    if (this.previous !== null) this.previous.next = this.next
+  }
+}
+
+class Inner {
+  size = 0
+  firstScore = 0
+  firstRow = 0
+  readonly children: TreeNode[] = []
+
+  /** Its first element may be another one now. */
+  refresh(): void {
+    this.firstScore = this.children[0].firstScore
+    this.firstRow = this.children[0].firstRow
+  }
+}
+
+type TreeNode = Leaf | Inner
+
+/** A place in the order, good until something changes. */
+export interface TreePlace {
+  leaf: Leaf
+  index: number
+}
+
+export class SortedSetTree {
+  readonly #table: MemberTable
+  #root: TreeNode = new Leaf()
+  #leaves = 1
+  #inners = 0
+  // The element that is looked for.
+  #score = 0
+  #bytes: Uint8Array = new Uint8Array(0)
+  #start = 0
+  #end = 0
+
+  constructor(table: MemberTable) {
+    this.#table = table
+  }
+
+  get size(): number {
+    return this.#root.size
+  }
+
+  get bytes(): number {
+    return this.#leaves * LEAF_BYTES + this.#inners * INNER_BYTES
+  }
+
+  /** The same order, over a table with the same rows. */
+  clone(table: MemberTable): SortedSetTree {
+    const copy = new SortedSetTree(table)
+    let last: Leaf | null = null
+    const copyOf = (node: TreeNode): TreeNode => {
+      if (node instanceof Leaf) {
+        const leaf = new Leaf()
+        leaf.append(node, 0)
+        leaf.previous = last
+        if (last !== null) last.next = leaf
+        return (last = leaf)
+      }
+      const inner = new Inner()
+      inner.size = node.size
+      for (const child of node.children) inner.children.push(copyOf(child))
+      inner.refresh()
+      return inner
+    }
+    copy.#root = copyOf(this.#root)
+    copy.#leaves = this.#leaves
+    copy.#inners = this.#inners
+    return copy
+  }
+
+  /** Adds a row with this score; it is not there yet. */
+  insert(score: number, row: number): void {
+    this.#aimAt(score, row)
+    const right = this.#insertInto(this.#root, row)
+    if (right === null) return
+    const left = this.#root
+    const root = this.#newInner([left, right])
+    root.size = left.size + right.size
+    root.refresh()
+    this.#root = root
+  }
+
+  /** Removes a row, which is there with this score. */
+  remove(score: number, row: number): void {
+    this.#aimAt(score, row)
+    this.#removeFrom(this.#root, row)
+    while (this.#root instanceof Inner && this.#root.children.length === 1) {
+      this.#root = this.#root.children[0]
+      this.#inners--
+    }
+  }
+
+  /** Gives a row another score. */
+  move(score: number, row: number, next: number): void {
+    this.#aimAt(score, row)
+    const leaf = this.#leafOf()
+    const at = this.#lowerBound(leaf)
+    assert(leaf.rows[at] === row, 'a member is not where its score says')
+    const { scores } = leaf
+    // Most scores move a little: to between the same two.
+    if (at > 0 && at < leaf.size - 1 && scores[at - 1] < next && next < scores[at + 1]) {
+      scores[at] = next
+      return
+    }
+    this.remove(score, row)
+    this.insert(next, row)
+  }
+
+  /** How many elements are before a row, which is there with this score. */
+  rank(score: number, row: number): number {
+    this.#aimAt(score, row)
+    return this.partition((otherScore, otherRow) => this.#compare(otherScore, otherRow) > 0)
+  }
+
+  /** How many elements at the beginning this is true of; it must not be true behind one of which it is false. */
+  partition(isBefore: (score: number, row: number) => boolean): number {
+    let count = 0
+    let node = this.#root
+    while (node instanceof Inner) {
+      const { children } = node
+      // The last child whose first element is before: those ahead of it are so as a whole.
+      let from = 0
+      let to = children.length - 1
+      while (from < to) {
+        const middle = (from + to + 1) >>> 1
+        if (isBefore(children[middle].firstScore, children[middle].firstRow)) from = middle
+        else to = middle - 1
+      }
+      for (let i = 0; i < from; i++) count += children[i].size
+      node = children[from]
+    }
+    let from = 0
+    let to = node.size
+    while (from < to) {
+      const middle = (from + to) >>> 1
+      if (isBefore(node.scores[middle], node.rows[middle])) from = middle + 1
+      else to = middle
+    }
+    return count + from
+  }
+
+  /** The place of the element of this rank; there is one. */
+  at(rank: number): TreePlace {
+    let node = this.#root
+    while (node instanceof Inner) {
+      let i = 0
+      while (rank >= node.children[i].size) rank -= node.children[i++].size
+      node = node.children[i]
+    }
+    return { leaf: node, index: rank }
+  }
+
+  #aimAt(score: number, row: number): void {
+    const table = this.#table
+    table.open(row)
+    this.#score = score
+    this.#bytes = table.bytes
+    this.#start = table.start
+    this.#end = table.end
+  }
+
+  /** Below 0: what is looked for comes before this element; 0: it is this element. */
+  #compare(score: number, row: number): number {
+    if (this.#score !== score) return this.#score < score ? -1 : 1
+    const table = this.#table
+    table.open(row)
+    return compareBytes(this.#bytes, this.#start, this.#end, table.bytes, table.start, table.end)
+  }
+
+  /** The child in which what is looked for is, or belongs. */
+  #childOf(children: readonly TreeNode[]): number {
+    let from = 0
+    let to = children.length - 1
+    while (from < to) {
+      const middle = (from + to + 1) >>> 1
+      if (this.#compare(children[middle].firstScore, children[middle].firstRow) >= 0) from = middle
+      else to = middle - 1
+    }
+    return from
+  }
+
+  #leafOf(): Leaf {
+    let node = this.#root
+    while (node instanceof Inner) node = node.children[this.#childOf(node.children)]
+    return node
+  }
+
+  /** Where in a leaf what is looked for is, or belongs. */
+  #lowerBound(leaf: Leaf): number {
+    let from = 0
+    let to = leaf.size
+    while (from < to) {
+      const middle = (from + to) >>> 1
+      if (this.#compare(leaf.scores[middle], leaf.rows[middle]) > 0) from = middle + 1
+      else to = middle
+    }
+    return from
+  }
+
+  /** @returns what the node has split off, for its parent to take. */
+  #insertInto(node: TreeNode, row: number): TreeNode | null {
+    if (node instanceof Leaf) return this.#insertIntoLeaf(node, row)
+    const { children } = node
+    const i = this.#childOf(children)
+    const right = this.#insertInto(children[i], row)
+    node.size++
+    if (right !== null) children.splice(i + 1, 0, right)
+    if (children.length <= CHILDREN_MAX) {
+      node.refresh()
+      return null
+    }
+    // At the end of an ascending order halves would stay half full for ever.
+    const isLast = i >= children.length - 2
+    const other = this.#newInner(children.splice(isLast ? CHILDREN_MAX : CHILDREN_MAX >>> 1))
+    for (const child of other.children) other.size += child.size
+    node.size -= other.size
+    node.refresh()
+    other.refresh()
+    return other
+  }
+
+  #insertIntoLeaf(leaf: Leaf, row: number): Leaf | null {
+    const at = this.#lowerBound(leaf)
+    if (leaf.size < LEAF_MAX) {
+      leaf.insert(at, this.#score, row)
+      return null
+    }
+    this.#leaves++
+    const middle = at === LEAF_MAX && leaf.next === null ? LEAF_MAX : LEAF_MAX >>> 1
+    const right = leaf.split(middle)
+    if (at > middle || middle === LEAF_MAX) right.insert(at - middle, this.#score, row)
+    else leaf.insert(at, this.#score, row)
+    return right
+  }
+
+  #newInner(children: readonly TreeNode[]): Inner {
+    this.#inners++
+    const inner = new Inner()
+    for (const child of children) inner.children.push(child)
+    return inner
+  }
+
+  #removeFrom(node: TreeNode, row: number): void {
+    if (node instanceof Leaf) {
+      const at = this.#lowerBound(node)
+      assert(node.rows[at] === row && at < node.size, 'a member is not where its score says')
+      node.remove(at)
+      return
+    }
+    const { children } = node
+    const i = this.#childOf(children)
+    this.#removeFrom(children[i], row)
+    node.size--
+    if (children[i].size === 0) this.#drop(children, i)
+    else if (isSmall(children[i])) this.#mergeWithNeighbour(children, i)
+    if (children.length > 0) node.refresh()
+  }
+
+  #drop(children: TreeNode[], i: number): void {
+    const [gone] = children.splice(i, 1)
+    if (gone instanceof Leaf) {
+      this.#leaves--
+      gone.unlink()
+    } else this.#inners--
+  }
+
+  /** Puts a small child and one beside it together, if the two fit one with room to grow. */
+  #mergeWithNeighbour(children: TreeNode[], i: number): void {
+    const at = i + 1 < children.length ? i : i - 1
+    if (at < 0) return
+    const left = children[at]
+    const right = children[at + 1]
+    if (left instanceof Leaf && right instanceof Leaf) {
+      if (left.size + right.size > (LEAF_MAX * 3) / 4) return
+      left.append(right, 0)
+    } else if (left instanceof Inner && right instanceof Inner) {
+      if (left.children.length + right.children.length > (CHILDREN_MAX * 3) / 4) return
+      left.children.push(...right.children)
+      left.size += right.size
+    }
+    this.#drop(children, at + 1)
+  }
+}
+
+function isSmall(node: TreeNode): boolean {
+  return node instanceof Leaf ? node.size < LEAF_MAX / 4 : node.children.length < CHILDREN_MAX / 4
+}
+
+/** As memcmp, a prefix before what it is a prefix of. */
+export function compareBytes(a: Uint8Array, aStart: number, aEnd: number, b: Uint8Array, bStart: number, bEnd: number): number {
+  const length = Math.min(aEnd - aStart, bEnd - bStart)
+  for (let i = 0; i < length; i++) {
+    const difference = a[aStart + i] - b[bStart + i]
+    if (difference !== 0) return difference
+  }
+  return aEnd - aStart - (bEnd - bStart)
+}
