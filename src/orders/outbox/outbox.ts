@@ -256,7 +256,8 @@ export class Outbox {
     const events = highest.reduce((sum, pseq, part) => sum + Math.max(0, pseq - left[part]), 0)
     const { head } = this.#trail
     if (events === 0 && head >= this.#progress.durable) return env.say('notice', 'every event of the log is on its way or stored')
-    const unread = head < this.#progress.durable ? `, and those of the records behind LSN ${head},` : ''
-    env.say('notice', `${events} events${unread} stay in the log and go out after the next start (${state})`)
+    const unread = head < this.#progress.durable ? [`those behind LSN ${head}`] : []
+    const what = [...(events > 0 ? [`${events} events`] : []), ...unread].join(' and ')
+    env.say('notice', `events that have not gone out (${what}) stay in the log and go out after the next start (${state})`)
   }
 }
