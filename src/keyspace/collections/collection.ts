@@ -202,7 +202,7 @@ export abstract class Collection<Large extends LargeValue = LargeValue> {
 
   /**
    * While it is packed and being changed: `removed` bytes at `at` become `inserted` bytes, for the caller to write.
-   * @returns where they are now: the row may have moved.
+   * @returns where they are now: the row may have moved, also to other `bytes`, so that these must be read afterwards.
    */
   protected splice(at: number, removed: number, inserted: number): number {
     const offset = at - this.start

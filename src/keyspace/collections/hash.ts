@@ -153,10 +153,10 @@ export class Hash extends Collection<MemberTable> {
       this.large.replace(this.#here, value, from, to)
       return
     }
-    const at = this.fieldEnd
-    const before = this.valueEnd - at
+    const before = this.valueEnd - this.fieldEnd
     const after = entrySize(to - from)
-    writeEntry(this.bytes, before === after ? at : this.splice(at, before, after), value, from, to)
+    const at = before === after ? this.fieldEnd : this.splice(this.fieldEnd, before, after)
+    writeEntry(this.bytes, at, value, from, to)
   }
 
   #sealHere(): number {

@@ -51,7 +51,10 @@ export class Members extends Collection<MemberTable> {
     const size = entrySize(end - start)
     this.makeRoom(1, size)
     if (this.large !== null) this.large.add(member, start, end, NOTHING, 0, 0)
-    else writeEntry(this.bytes, this.splice(this.end, 0, size), member, start, end)
+    else {
+      const at = this.splice(this.end, 0, size)
+      writeEntry(this.bytes, at, member, start, end)
+    }
     this.#added(member, start, end)
     return true
   }
@@ -169,7 +172,10 @@ export class Members extends Collection<MemberTable> {
   /** Adds `#integer` to packed integers. */
   #addInteger(member: Uint8Array, start: number, end: number): boolean {
     const needed = widthOf(this.#integer)
-    if (this.end === this.start) this.bytes[this.splice(this.start, 0, INTEGERS_AT)] = needed
+    if (this.end === this.start) {
+      this.splice(this.start, 0, INTEGERS_AT)
+      this.bytes[this.start] = needed
+    }
     let index = this.#indexOf()
     if (index >= 0) return false
     index = -1 - index

@@ -191,6 +191,42 @@ describe('a set', () => {
 })
 
 describe('the keyspace', () => {
+  it.each([1, 2])('keeps thousands of collections apart while their rows move through many segments (seed %i)', (seed) => {
+    const random = new Random(seed)
+    const shop = new Shop(seed)
+    const hashes = new Map<string, Map<string, string>>()
+    const sets = new Map<string, Set<string>>()
+    for (let step = 0; step < 40_000; step++) {
+      const n = random.below(3000)
+      const element = random.chance(0.5) ? String(random.below(50)) : `element ${random.below(20)}`
+      if (random.chance(0.5)) {
+        const map = hashes.get(`h${n}`) ?? new Map<string, string>()
+        hashes.set(`h${n}`, map)
+        if (random.chance(0.8)) {
+          const value = 'v'.repeat(random.below(120))
+          expect(shop.hset(`h${n}`, element, value)).toBe(!map.has(element))
+          map.set(element, value)
+        } else if (map.size > 0) expect(shop.hdel(`h${n}`, element)).toBe(map.delete(element))
+      } else {
+        const set = sets.get(`s${n}`) ?? new Set<string>()
+        sets.set(`s${n}`, set)
+        if (random.chance(0.8)) {
+          expect(shop.sadd(`s${n}`, element)).toBe(!set.has(element))
+          set.add(element)
+        } else if (set.size > 0) expect(shop.srem(`s${n}`, element)).toBe(set.delete(element))
+      }
+    }
+    expect(shop.keyspace.usedBytes).toBeGreaterThan(3 * 1024 * 1024)
+    for (const [key, map] of hashes) {
+      const ref = shop.find(key)
+      expect(ref === 0 ? [] : hashContents(shop.keyspace, shop.database(), ref).toSorted()).toEqual([...map].toSorted())
+    }
+    for (const [key, set] of sets) {
+      const ref = shop.find(key)
+      expect(ref === 0 ? [] : setContents(shop.keyspace, shop.database(), ref).toSorted()).toEqual([...set].toSorted())
+    }
+  })
+
   it('tells collections with other contents apart, in the digest and in the seal', () => {
     const states: ((shop: Shop) => void)[] = [
       () => {},
