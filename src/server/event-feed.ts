@@ -87,7 +87,7 @@ export interface FeedOwner {
   readonly nodeId: string
   readonly epoch: number
   /** Where the log ends now: a feed that begins anew in a running node asks again. Between turns. */
-  end(): { readonly lastLsn: number; readonly pseqs: readonly number[] }
+  readonly end: () => { readonly lastLsn: number; readonly pseqs: readonly number[] }
 }
 
 /** Throws StockdError if an option cannot be used. What is wrong outside (no broker, no disk) is the status's to say. */
