@@ -131,9 +131,15 @@ export function rewriteOptionFile(options: Options): string | null {
   }
 }
 
+function staysSecret(name: string): boolean {
+  const spec = OPTIONS.get(name)
+  return spec?.secret === true && !spec.mutable
+}
+
 /**
  * A file with this content, brought up to date: its comments and order stay, a line of an option shows the value in force, and options
- * that differ from their default and have no line get one at the end.
+ * that differ from their default and have no line get one at the end. A secret that cannot change at run time stays as it is: one that
+ * came by the environment does not get into a file that others may read.
  */
 export function rewritten(old: string, options: Options): string {
   const line = (name: string): string => {
@@ -144,14 +150,17 @@ export function rewritten(old: string, options: Options): string {
   const seen = new Set<string>()
   for (const oldLine of old === '' ? [] : old.replace(/\n$/, '').split('\n')) {
     const name = optionOfLine(oldLine)
-    if (name === null) lines.push(oldLine)
+    if (name !== null && staysSecret(name)) seen.add(name)
+    if (name === null || staysSecret(name)) lines.push(oldLine)
     // Of a repeated option the last line counted: the value in force goes where the first one stood.
     else if (!seen.has(name)) {
       seen.add(name)
       lines.push(line(name))
     }
   }
-  const missing = [...OPTIONS].filter(([name, spec]) => !seen.has(name) && options.text(name) !== spec.kind.format(spec.default))
+  const missing = [...OPTIONS].filter(
+    ([name, spec]) => !seen.has(name) && !staysSecret(name) && options.text(name) !== spec.kind.format(spec.default),
+  )
   if (missing.length > 0 && !lines.includes(GENERATED)) lines.push(GENERATED)
   for (const [name] of missing) lines.push(line(name))
   return lines.join('\n') + '\n'
