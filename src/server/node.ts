@@ -595,9 +595,17 @@ export class Node {
       limits.hashEntriesMax = values['hash-max-listpack-entries']
       limits.hashValueMax = values['hash-max-listpack-value']
       limits.setIntegersMax = values['set-max-intset-entries']
+      limits.zsetEntriesMax = values['zset-max-listpack-entries']
+      limits.zsetValueMax = values['zset-max-listpack-value']
     }
     apply()
-    for (const name of ['hash-max-listpack-entries', 'hash-max-listpack-value', 'set-max-intset-entries'] as const) {
+    for (const name of [
+      'hash-max-listpack-entries',
+      'hash-max-listpack-value',
+      'set-max-intset-entries',
+      'zset-max-listpack-entries',
+      'zset-max-listpack-value',
+    ] as const) {
       options.whenChanged(name, apply)
     }
     options.whenChanged('slowlog-log-slower-than', apply)

@@ -91,6 +91,8 @@ const TABLE = {
   'hash-max-listpack-entries': option(integer(0), 512, { mutable: true, about: 'fields up to which a hash is said to be a `listpack`' }),
   'hash-max-listpack-value': option(memory(0), 64, { mutable: true, about: 'bytes of a field or value up to which a hash is one' }),
   'set-max-intset-entries': option(integer(0), 512, { mutable: true, about: 'integers up to which a set is said to be an `intset`' }),
+  'zset-max-listpack-entries': option(integer(0), 128, { mutable: true, about: 'elements up to which a sorted set is said to be a `listpack`' }),
+  'zset-max-listpack-value': option(memory(0), 64, { mutable: true, about: 'bytes of a member up to which a sorted set is one' }),
   // The log
   'dir': option(text(notEmpty), 'aof', { about: 'directory of the log; one node per directory' }),
   'appendonly': option(yesNo, true, { about: 'keep a log; without it everything is gone when the node stops' }),
@@ -285,6 +287,8 @@ function defaults(): OptionValues {
 export const OLDER_NAMES: ReadonlyMap<string, OptionName> = new Map([
   ['hash-max-ziplist-entries', 'hash-max-listpack-entries'],
   ['hash-max-ziplist-value', 'hash-max-listpack-value'],
+  ['zset-max-ziplist-entries', 'zset-max-listpack-entries'],
+  ['zset-max-ziplist-value', 'zset-max-listpack-value'],
 ])
 
 /** The name in the table of an option that may be called by an older one. */

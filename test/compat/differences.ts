@@ -57,7 +57,7 @@ export const DIFFERENCES: readonly Difference[] = [
     name: 'random elements',
     reason: 'They are random; as many must come, in the same shape. (random-elements.test.ts checks which.)',
     allows(name, command, redis, stockd) {
-      if (!/^(HRANDFIELD|SRANDMEMBER)$/.test(name)) return false
+      if (!/^(HRANDFIELD|SRANDMEMBER|ZRANDMEMBER)$/.test(name)) return false
       if (command.length === 2) return [redis, stockd].every((reply) => reply[0] === 36 && !text(reply).startsWith('$-1'))
       // That many are all of them.
       if (Number(command[2]) > 10_000) return false
@@ -69,7 +69,7 @@ export const DIFFERENCES: readonly Difference[] = [
     reason: 'What a cursor other than 0 means is known only to the server that gave it; whole iterations are compared as sets.',
     allows(name, command, redis, stockd) {
       return (
-        (name === 'SCAN' || name === 'HSCAN' || name === 'SSCAN') &&
+        (name === 'SCAN' || name === 'HSCAN' || name === 'SSCAN' || name === 'ZSCAN') &&
         !/^0?$/.test(command[name === 'SCAN' ? 1 : 2]) &&
         [redis, stockd].every((reply) => /^\*2\r\n\$[0-9]+\r\n[0-9]+\r\n\*/.test(text(reply)))
       )

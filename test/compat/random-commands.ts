@@ -6,6 +6,7 @@
 
 import type { Random } from '../../src/base/random.ts'
 import { COLLECTION_KEYS, RandomCollections } from './random-collections.ts'
+import { RandomSortedSets, SORTED_SETS } from './random-sorted-sets.ts'
 
 export type Command = readonly string[]
 
@@ -192,18 +193,21 @@ const FUTURE_S = 4_000_000_000
 export class RandomCommands {
   readonly #random: Random
   readonly #collections: RandomCollections
+  readonly #sortedSets: RandomSortedSets
   /** Durations and instants given out so far: each is 10 s more than the last. */
   #times = 0
 
   constructor(random: Random) {
     this.#random = random
-    this.#collections = new RandomCollections(random, {
+    const any = {
       key: () => random.pick(KEYS),
       value: () => this.#value(),
       integer: () => this.#integer(),
       float: () => this.#float(),
       pattern: () => random.pick(PATTERNS),
-    })
+    }
+    this.#collections = new RandomCollections(random, any)
+    this.#sortedSets = new RandomSortedSets(random, any)
   }
 
   next(): Command {
@@ -222,8 +226,9 @@ export class RandomCommands {
 
   #valid(): string[] {
     const random = this.#random
+    if (random.chance(0.2)) return this.#sortedSets.valid()
     if (random.chance(0.5)) return this.#collections.valid()
-    const key = (): string => (random.chance(0.15) ? random.pick(COLLECTION_KEYS) : random.pick(KEYS))
+    const key = (): string => (random.chance(0.15) ? random.pick([...COLLECTION_KEYS, ...SORTED_SETS]) : random.pick(KEYS))
     switch (random.below(62)) {
       case 0:
       case 1:

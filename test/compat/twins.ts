@@ -33,7 +33,7 @@ function isIteration(command: Command): boolean {
 /** Which argument of this command is a cursor; 0: none. */
 function cursorAt(command: Command): number {
   const name = command[0].toUpperCase()
-  return name === 'SCAN' ? 1 : name === 'HSCAN' || name === 'SSCAN' ? 2 : 0
+  return name === 'SCAN' ? 1 : name === 'HSCAN' || name === 'SSCAN' || name === 'ZSCAN' ? 2 : 0
 }
 
 export class Twins implements AsyncDisposable {
@@ -129,14 +129,14 @@ async function exchange(client: RawClient, stream: Buffer, replies: number, rand
 async function iterate(client: RawClient, command: Command): Promise<string> {
   const found = new Set<string>()
   const at = cursorAt(command)
-  const isHash = command[0].toUpperCase() === 'HSCAN'
+  const isPaired = command[0].toUpperCase() !== 'SCAN' && command[0].toUpperCase() !== 'SSCAN'
   let cursor = command[at]
   for (let steps = 0; steps < 10_000; steps++) {
     const reply = await client.command(...command.with(at, cursor).map(latin1))
     const value = decodeReply(reply)
     if (!Array.isArray(value)) return reply.toString('latin1')
     const [next, elements] = value as [string, string[]]
-    for (const element of isHash ? pairs(elements) : elements) found.add(JSON.stringify(element))
+    for (const element of isPaired ? pairs(elements) : elements) found.add(JSON.stringify(element))
     if (next === '0') return JSON.stringify([...found].toSorted())
     cursor = next
   }

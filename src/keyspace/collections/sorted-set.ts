@@ -133,10 +133,15 @@ export class SortedSet extends Collection<SortedTable> {
     return false
   }
 
+  /** Whether Redis would keep its compact form with one more member, of so many bytes. */
+  staysCompact(memberBytes: number): boolean {
+    const { zsetEntriesMax, zsetValueMax } = this.context.limits
+    return !this.hasGrown && this.count < zsetEntriesMax && memberBytes <= zsetValueMax
+  }
+
   /** Adds a member that is not there. */
   add(member: Uint8Array, start: number, end: number, score: number): void {
-    const { zsetEntriesMax, zsetValueMax } = this.context.limits
-    if ((this.count >= zsetEntriesMax || end - start > zsetValueMax) && !this.hasGrown) this.grow()
+    if (!this.hasGrown && !this.staysCompact(end - start)) this.grow()
     const size = entrySize(end - start) + SCORE_ENTRY_BYTES
     this.makeRoom(1, size)
     if (this.large !== null) this.large.add(member, start, end, score)

@@ -54,12 +54,32 @@ export function removeElements(call: Call, set: SortedSet, range: RankRange, key
   set.endChange()
 }
 
+/** The score that a member of so many bytes (-1: one that is there) has once it is given this one: Redis's compact form knows no -0. */
+export function keptScore(set: SortedSet, score: number, memberBytes: number): number {
+  return score === 0 && (memberBytes === -1 ? !set.hasGrown : set.staysCompact(memberBytes)) ? 0 : score
+}
+
 /** A sorted set of no key yet, where a result is gathered; `endChange` ends that. It may have the members of any other. */
 export function beginResult(call: Call): SortedSet {
   const { scratch, collections } = call.engine.keyspace
   const { bytes, start, end } = call.request
   const result = new SortedSet(collections)
   return result.create(scratch, scratch.hash(bytes, start[1], end[1]), bytes, start[1], end[1])
+}
+
+/** A result that Redis would keep in its compact form loses its -0s. */
+function plainZeros(result: SortedSet): void {
+  if (result.hasGrown) return
+  const from = result.countBelow(0, false)
+  const zeros = result.countBelow(0, true) - from
+  if (zeros === 0) return
+  result.beginChange()
+  for (let i = 0; i < zeros; i++) {
+    result.seek(from + i)
+    result.next()
+    result.rescore(0)
+  }
+  result.endChange()
 }
 
 /** Argument 1 becomes the result, whatever it was before; the reply is how many elements it has. */
@@ -73,6 +93,7 @@ export function storeResult(call: Call, result: SortedSet): void {
     recordArguments(call, 'DEL', 1, 1)
   }
   if (result.count > 0) {
+    plainZeros(result)
     const ref = moveKey({ source: result.database, ref: result.ref, target: database, request, key: 1 }, result.keyHash)
     result.open(database, ref)
     const begin = (name: string, args: number) => {

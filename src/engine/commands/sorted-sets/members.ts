@@ -13,12 +13,14 @@ import { Chosen } from '../chosen.ts'
 import { startCollection, writeCollection } from '../key-access.ts'
 import { isTooMany, sampleOf, visitSome } from '../samples.ts'
 import { parseCursor, parseScanOptions } from '../scan.ts'
-import { lensOf, readSortedSet, replyElements, replyMember, replyScore } from './elements.ts'
+import { keptScore, lensOf, readSortedSet, replyElements, replyMember, replyScore } from './elements.ts'
 
 const NX_AND_XX = 'ERR XX and NX options at the same time are not compatible'
 const NX_GT_LT = 'ERR GT, LT, and/or NX options at the same time are not compatible'
 const INCR_ONE_PAIR = 'ERR INCR option supports a single increment-element pair'
 const SCORE_NOT_A_NUMBER = 'ERR resulting score is not a number (NaN)'
+
+const COMPACT_INTEGER_MAX = 2 ** 62
 
 // Options of ZADD, as bits.
 const NX = 1
@@ -47,6 +49,15 @@ function optionAt(request: Request, i: number): number {
 /** Whether options let an element that has a score have another one. */
 function mayChange(options: number, before: number, after: number): boolean {
   return !(options & NX) && !(options & LT && after >= before) && !(options & GT && after <= before)
+}
+
+/** Gives argument i, a member that was looked for, a score. @returns the score that it has then. */
+function put(call: Call, set: SortedSet, i: number, isThere: boolean, score: number): number {
+  const { bytes, start, end } = call.request
+  const kept = keptScore(set, score, isThere ? -1 : end[i] - start[i])
+  if (isThere) set.rescore(kept)
+  else set.add(bytes, start[i], end[i], kept)
+  return kept
 }
 
 /** ZADD and ZINCRBY, which is ZADD with INCR in all but its arity. */
@@ -79,14 +90,10 @@ function zadd(call: Call, given: number): void {
   chosen.reset()
   for (let i = first; i < argc; i += 2) {
     const score = scores[i]
-    if (!set.find(bytes, start[i + 1], end[i + 1])) {
-      if (options & XX) continue
-      set.add(bytes, start[i + 1], end[i + 1], score)
-      added++
-    } else {
-      if (score === set.score || !mayChange(options, set.score, score)) continue
-      set.rescore(score)
-    }
+    const isThere = set.find(bytes, start[i + 1], end[i + 1])
+    if (isThere ? score === set.score || !mayChange(options, set.score, score) : options & XX) continue
+    if (!isThere) added++
+    scores[i] = put(call, set, i + 1, isThere, score)
     chosen.add(i)
   }
   set.endChange()
@@ -111,23 +118,23 @@ function increment(call: Call, found: SortedSet | null, i: number, options: numb
   const { request, reply } = call
   const { bytes, start, end } = request
   const isThere = found !== null && found.find(bytes, start[i + 1], end[i + 1])
+  let score = scores[i]
   if (isThere) {
     if (options & NX) return reply.nil()
     const before = found.score
-    scores[i] += before
-    if (Number.isNaN(scores[i])) return reply.error(SCORE_NOT_A_NUMBER)
-    if (!mayChange(options, before, scores[i])) return reply.nil()
-    if (scores[i] === before) return replyScore(call, scores[i])
+    score += before
+    if (Number.isNaN(score)) return reply.error(SCORE_NOT_A_NUMBER)
+    if (!mayChange(options, before, score)) return reply.nil()
+    if (score === before) return replyScore(call, score)
   } else if (options & XX) return reply.nil()
 
   const set = found === null ? startCollection(call, 1, lensOf(call)) : found.beginChange()
-  if (isThere) set.rescore(scores[i])
-  else set.add(bytes, start[i + 1], end[i + 1], scores[i])
+  scores[i] = put(call, set, i + 1, isThere, score)
   set.endChange()
   chosen.reset()
   chosen.add(i)
   recordScores(call)
-  replyScore(call, scores[i])
+  replyScore(call, score)
 }
 
 function zrem(call: Call): void {
@@ -211,6 +218,11 @@ function zrandmember(call: Call): void {
   } else visitSome(set, wanted, random, one)
 }
 
+/** As ZSCAN tells a score: integers that Redis's compact form keeps as such come with all their digits. */
+function scannedScore({ score, hasGrown }: SortedSet): string {
+  return !hasGrown && Number.isInteger(score) && Math.abs(score) <= COMPACT_INTEGER_MAX ? String(BigInt(score)) : formatDouble(score)
+}
+
 function zscan(call: Call): void {
   const { request, reply } = call
   const cursor = parseCursor(request, 2)
@@ -240,7 +252,7 @@ function zscan(call: Call): void {
     if (!isWanted()) return
     replyMember(call, set)
     // A bulk string in RESP3, too.
-    reply.latin1(formatDouble(set.score))
+    reply.latin1(scannedScore(set))
   })
 }
 

@@ -9,7 +9,7 @@ import type { Call } from '../../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../../command.ts'
 import { int64Argument } from '../instants.ts'
 import { databaseOf, findKey, hashOf, isForbidden, readCollection, writeCollection } from '../key-access.ts'
-import { beginResult, lensOf, readSortedSet, removeElements, replyElements, storeResult } from './elements.ts'
+import { beginResult, keptScore, lensOf, readSortedSet, removeElements, replyElements, storeResult } from './elements.ts'
 
 const NOT_A_FLOAT = 'ERR min or max is not a float'
 const NOT_A_STRING = 'ERR min or max not valid string range item'
@@ -129,7 +129,12 @@ function range(call: Call, { by: givenBy, isReversed: givenReversed, isStored = 
   const found = set === null ? { from: 0, to: 0 } : by === 'rank' ? parsed(set) : limited(parsed(set), offset, limit, isReversed)
   if (isStored) {
     const result = beginResult(call)
-    set?.visit(found, isReversed, () => result.add(set.elements, set.memberStart, set.memberEnd, set.score))
+    // Redis begins with the form that the number of elements asks for, if it knows that.
+    if (by === 'rank' && found.to - found.from > result.context.limits.zsetEntriesMax) result.grow()
+    set?.visit(found, isReversed, () => {
+      const { elements, memberStart, memberEnd, score } = set
+      result.add(elements, memberStart, memberEnd, keptScore(result, score, memberEnd - memberStart))
+    })
     result.endChange()
     return storeResult(call, result)
   }
