@@ -124,6 +124,14 @@ describe.skipIf(!HAS_MARIADB)('orders in several databases', () => {
     const [events] = [...new OrderStory({ seed: 1 }).tell(10).byPart().values()]
     await expect(other.apply(batchOf(events))).rejects.toThrow(/was made as database \d of a layout of 2 x 2, not \d of 2 x 4/)
     await expect(other.migrate()).rejects.toThrow(/Say 2 x 2/)
+    // Who reads with too few tables would be told that orders are not there.
+    for (const reader of [other, open(url, { databases: 2, tables: 1 })]) {
+      await expect(reader.order('x', true)).rejects.toThrow(/Say 2 x 2/)
+      await expect(reader.orders(ALL)).rejects.toThrow(/Say 2 x 2/)
+      await expect(reader.ordersOfBuyer('x', ALL)).rejects.toThrow(/Say 2 x 2/)
+      await expect(reader.ordersOfSeller('x', ALL)).rejects.toThrow(/Say 2 x 2/)
+      await expect(reader.stats()).rejects.toThrow(/Say 2 x 2/)
+    }
     expect(await server.query(`SHOW TABLES FROM ${name}_00 LIKE 'orders_02'`)).toEqual([])
   })
 })

@@ -123,7 +123,8 @@ export async function assertReady(server: MysqlServer, database: Database, size:
   await assertLayout(server, database, size)
 }
 
-async function assertLayout(server: MysqlServer, database: Database, size: LayoutSize): Promise<void> {
+/** The tables were made for this layout: with another one a part of the orders would be looked at, and told as all of them. */
+export async function assertLayout(server: MysqlServer, database: Database, size: LayoutSize): Promise<void> {
   const [row] = await server.rows(
     `SELECT database_count, table_count, database_index FROM ${database.single('stockd_layout')} WHERE one = 1`,
   )

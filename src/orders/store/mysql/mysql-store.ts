@@ -31,7 +31,7 @@ import { parseDsn } from './dsn.ts'
 import { examine } from './examination.ts'
 import { Layout, type Database } from './layout.ts'
 import { Ledger, ledgerStatements, markStatements, streamKey } from './ledger-tables.ts'
-import { assertReady, migrate, migrationSteps } from './migrations.ts'
+import { assertLayout, assertReady, migrate, migrationSteps } from './migrations.ts'
 import { OrderQueries } from './order-queries.ts'
 import { OrderTables } from './order-tables.ts'
 import { bytes, int, MysqlServer, name, nameOrNull, text, type Row, type Session } from './server.ts'
@@ -76,6 +76,7 @@ export class MysqlStore implements Store {
   readonly #archive: Archive
   /** Databases whose tables were found to fit. */
   readonly #ready = new Set<Database>()
+  #isLayoutRight = false
   /** ... and that have history: an order that is not among the live ones may be there. It never goes back. */
   readonly #withHistory = new Set<Database>()
 
@@ -221,18 +222,22 @@ export class MysqlStore implements Store {
   }
 
   async order(id: string, withHistory: boolean): Promise<StoredOrder | null> {
+    await this.#checkLayout()
     return this.#queries.order(id, withHistory)
   }
 
   async ordersOfBuyer(buyer: string, page: Page): Promise<OrderPage> {
+    await this.#checkLayout()
     return this.#queries.ordersOfBuyer(buyer, page)
   }
 
   async ordersOfSeller(seller: string, page: Page): Promise<OrderPage> {
+    await this.#checkLayout()
     return this.#queries.ordersOfSeller(seller, page)
   }
 
   async orders(page: Page): Promise<OrderPage> {
+    await this.#checkLayout()
     return this.#queries.orders(page)
   }
 
@@ -245,6 +250,7 @@ export class MysqlStore implements Store {
   }
 
   async stats(): Promise<StoreStats> {
+    await this.#checkLayout()
     const tables = Array.from({ length: this.#layout.size.tables }, (_, table) => table)
     const all = (sql: (database: Database, table: number) => string): Promise<Row[]> =>
       this.#recount((database) => tables.map((table) => sql(database, table)).join(' UNION ALL '))
@@ -435,6 +441,14 @@ export class MysqlStore implements Store {
     if (this.#ready.has(database)) return
     await assertReady(this.#serverOf(database), database, this.#layout.size)
     this.#ready.add(database)
+  }
+
+  /** Before orders are read: any one of the databases knows. */
+  async #checkLayout(): Promise<void> {
+    const [first] = this.#layout.databases
+    if (this.#ready.size > 0 || this.#isLayoutRight) return
+    await assertLayout(this.#serverOf(first), first, this.#layout.size)
+    this.#isLayoutRight = true
   }
 
   async #hasHistory(session: Session, database: Database): Promise<boolean> {
