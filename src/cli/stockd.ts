@@ -75,6 +75,8 @@ async function run(options: Options, flags: Flags): Promise<void> {
         `${name} was given as a flag, where every user of this machine could see it: better ${variableOf(name)}, ${variableOf(name)}_FILE or the option file`,
       )
     }
+    // An address or certificate that cannot be used is refused before a directory is made, or a long log read.
+    if (values.appendonly) targetOf(options)
     stopOnBugs()
     node = new Node({ options, env: new SystemEnv(say), specs: nodeCommands, openLog, openFeed, keepEvidence: evidenceFolder(values.dir) })
     node.onFatal = die

@@ -413,6 +413,14 @@ describe('the process', () => {
     expect(stdout).toBe('')
   })
 
+  it('refuses a broker that cannot be used before it makes a directory', async () => {
+    const dir = join(tempDir(), 'never')
+    const { code, stderr } = await stockd('--dir', dir, '--amqp-ca', '/nowhere/ca.pem', '--amqp', 'amqps://mq')
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^stockd: amqp-ca \/nowhere\/ca\.pem cannot be read/)
+    expect(existsSync(dir)).toBe(false)
+  })
+
   it('refuses a port that is in use, and a directory that another node holds, naming it', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await new Promise((resolve) => other.once('listening', resolve))
