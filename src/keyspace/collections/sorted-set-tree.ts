@@ -16,7 +16,7 @@ const LEAF_MAX = 128
 const CHILDREN_MAX = 64
 /** About what a leaf and an inner node take, with V8's headers. */
 const LEAF_BYTES = LEAF_MAX * 12 + 360
-const INNER_BYTES = CHILDREN_MAX * 8 + 120
+const INNER_BYTES = CHILDREN_MAX * 24 + 520
 
 class Leaf {
   size = 0
@@ -74,14 +74,49 @@ class Leaf {
 
 class Inner {
   size = 0
-  firstScore = 0
-  firstRow = 0
   readonly children: TreeNode[] = []
+  // What is known of each child, side by side: a search looks at many of them, and goes into one.
+  readonly scores = new Float64Array(CHILDREN_MAX + 1)
+  readonly rows = new Int32Array(CHILDREN_MAX + 1)
+  readonly sizes = new Int32Array(CHILDREN_MAX + 1)
 
-  /** Its first element may be another one now. */
-  refresh(): void {
-    this.firstScore = this.children[0].firstScore
-    this.firstRow = this.children[0].firstRow
+  get firstScore(): number {
+    return this.scores[0]
+  }
+
+  get firstRow(): number {
+    return this.rows[0]
+  }
+
+  /** A child has changed. */
+  refresh(i: number): void {
+    const child = this.children[i]
+    this.scores[i] = child.firstScore
+    this.rows[i] = child.firstRow
+    this.sizes[i] = child.size
+  }
+
+  /** The node's own size stays as it is. */
+  insert(i: number, child: TreeNode): void {
+    const count = this.children.length
+    this.scores.copyWithin(i + 1, i, count)
+    this.rows.copyWithin(i + 1, i, count)
+    this.sizes.copyWithin(i + 1, i, count)
+    this.children.splice(i, 0, child)
+    this.refresh(i)
+  }
+
+  remove(i: number): TreeNode {
+    const count = this.children.length
+    this.scores.copyWithin(i, i + 1, count)
+    this.rows.copyWithin(i, i + 1, count)
+    this.sizes.copyWithin(i, i + 1, count)
+    return this.children.splice(i, 1)[0]
+  }
+
+  append(child: TreeNode): void {
+    this.insert(this.children.length, child)
+    this.size += child.size
   }
 }
 
@@ -129,9 +164,7 @@ export class SortedSetTree {
         return (last = leaf)
       }
       const inner = new Inner()
-      inner.size = node.size
-      for (const child of node.children) inner.children.push(copyOf(child))
-      inner.refresh()
+      for (const child of node.children) inner.append(copyOf(child))
       return inner
     }
     copy.#root = copyOf(this.#root)
@@ -146,10 +179,7 @@ export class SortedSetTree {
     const right = this.#insertInto(this.#root, row)
     if (right === null) return
     const left = this.#root
-    const root = this.#newInner([left, right])
-    root.size = left.size + right.size
-    root.refresh()
-    this.#root = root
+    this.#root = this.#newInner([left, right])
   }
 
   /** Removes a row, which is there with this score. */
@@ -189,17 +219,17 @@ export class SortedSetTree {
     let count = 0
     let node = this.#root
     while (node instanceof Inner) {
-      const { children } = node
+      const { scores, rows, sizes } = node
       // The last child whose first element is before: those ahead of it are so as a whole.
       let from = 0
-      let to = children.length - 1
+      let to = node.children.length - 1
       while (from < to) {
         const middle = (from + to + 1) >>> 1
-        if (isBefore(children[middle].firstScore, children[middle].firstRow)) from = middle
+        if (isBefore(scores[middle], rows[middle])) from = middle
         else to = middle - 1
       }
-      for (let i = 0; i < from; i++) count += children[i].size
-      node = children[from]
+      for (let i = 0; i < from; i++) count += sizes[i]
+      node = node.children[from]
     }
     let from = 0
     let to = node.size
@@ -216,7 +246,7 @@ export class SortedSetTree {
     let node = this.#root
     while (node instanceof Inner) {
       let i = 0
-      while (rank >= node.children[i].size) rank -= node.children[i++].size
+      while (rank >= node.sizes[i]) rank -= node.sizes[i++]
       node = node.children[i]
     }
     return { leaf: node, index: rank }
@@ -240,12 +270,12 @@ export class SortedSetTree {
   }
 
   /** The child in which what is looked for is, or belongs. */
-  #childOf(children: readonly TreeNode[]): number {
+  #childOf({ children, scores, rows }: Inner): number {
     let from = 0
     let to = children.length - 1
     while (from < to) {
       const middle = (from + to + 1) >>> 1
-      if (this.#compare(children[middle].firstScore, children[middle].firstRow) >= 0) from = middle
+      if (this.#compare(scores[middle], rows[middle]) >= 0) from = middle
       else to = middle - 1
     }
     return from
@@ -253,7 +283,7 @@ export class SortedSetTree {
 
   #leafOf(): Leaf {
     let node = this.#root
-    while (node instanceof Inner) node = node.children[this.#childOf(node.children)]
+    while (node instanceof Inner) node = node.children[this.#childOf(node)]
     return node
   }
 
@@ -273,21 +303,16 @@ export class SortedSetTree {
   #insertInto(node: TreeNode, row: number): TreeNode | null {
     if (node instanceof Leaf) return this.#insertIntoLeaf(node, row)
     const { children } = node
-    const i = this.#childOf(children)
+    const i = this.#childOf(node)
     const right = this.#insertInto(children[i], row)
     node.size++
-    if (right !== null) children.splice(i + 1, 0, right)
-    if (children.length <= CHILDREN_MAX) {
-      node.refresh()
-      return null
-    }
+    node.refresh(i)
+    if (right !== null) node.insert(i + 1, right)
+    if (children.length <= CHILDREN_MAX) return null
     // At the end of an ascending order halves would stay half full for ever.
     const isLast = i >= children.length - 2
     const other = this.#newInner(children.splice(isLast ? CHILDREN_MAX : CHILDREN_MAX >>> 1))
-    for (const child of other.children) other.size += child.size
     node.size -= other.size
-    node.refresh()
-    other.refresh()
     return other
   }
 
@@ -308,7 +333,7 @@ export class SortedSetTree {
   #newInner(children: readonly TreeNode[]): Inner {
     this.#inners++
     const inner = new Inner()
-    for (const child of children) inner.children.push(child)
+    for (const child of children) inner.append(child)
     return inner
   }
 
@@ -320,16 +345,18 @@ export class SortedSetTree {
       return
     }
     const { children } = node
-    const i = this.#childOf(children)
+    const i = this.#childOf(node)
     this.#removeFrom(children[i], row)
     node.size--
-    if (children[i].size === 0) this.#drop(children, i)
-    else if (isSmall(children[i])) this.#mergeWithNeighbour(children, i)
-    if (children.length > 0) node.refresh()
+    if (children[i].size === 0) this.#drop(node, i)
+    else {
+      node.refresh(i)
+      if (isSmall(children[i])) this.#mergeWithNeighbour(node, i)
+    }
   }
 
-  #drop(children: TreeNode[], i: number): void {
-    const [gone] = children.splice(i, 1)
+  #drop(node: Inner, i: number): void {
+    const gone = node.remove(i)
     if (gone instanceof Leaf) {
       this.#leaves--
       gone.unlink()
@@ -337,7 +364,8 @@ export class SortedSetTree {
   }
 
   /** Puts a small child and one beside it together, if the two fit one with room to grow. */
-  #mergeWithNeighbour(children: TreeNode[], i: number): void {
+  #mergeWithNeighbour(node: Inner, i: number): void {
+    const { children } = node
     const at = i + 1 < children.length ? i : i - 1
     if (at < 0) return
     const left = children[at]
@@ -347,10 +375,10 @@ export class SortedSetTree {
       left.append(right, 0)
     } else if (left instanceof Inner && right instanceof Inner) {
       if (left.children.length + right.children.length > (CHILDREN_MAX * 3) / 4) return
-      left.children.push(...right.children)
-      left.size += right.size
+      for (const child of right.children) left.append(child)
     }
-    this.#drop(children, at + 1)
+    node.refresh(at)
+    this.#drop(node, at + 1)
   }
 }
 
