@@ -3,6 +3,7 @@
 import type { CommandSpec } from './command.ts'
 import { hashCommands } from './commands/hashes.ts'
 import { keyCommands } from './commands/keys.ts'
+import { listCommands } from './commands/lists.ts'
 import { setCommands } from './commands/sets.ts'
 import { sortedSetCommands } from './commands/sorted-sets/commands.ts'
 import { stockCommands } from './commands/stock/commands.ts'
@@ -12,6 +13,7 @@ export const ENGINE_COMMANDS: readonly CommandSpec[] = [
   ...stringCommands,
   ...keyCommands,
   ...hashCommands,
+  ...listCommands,
   ...setCommands,
   ...sortedSetCommands,
   ...stockCommands,

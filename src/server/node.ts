@@ -597,6 +597,7 @@ export class Node {
       limits.setIntegersMax = values['set-max-intset-entries']
       limits.zsetEntriesMax = values['zset-max-listpack-entries']
       limits.zsetValueMax = values['zset-max-listpack-value']
+      limits.listSizeMax = values['list-max-listpack-size']
     }
     apply()
     for (const name of [
@@ -605,6 +606,7 @@ export class Node {
       'set-max-intset-entries',
       'zset-max-listpack-entries',
       'zset-max-listpack-value',
+      'list-max-listpack-size',
     ] as const) {
       options.whenChanged(name, apply)
     }

@@ -91,8 +91,15 @@ const TABLE = {
   'hash-max-listpack-entries': option(integer(0), 512, { mutable: true, about: 'fields up to which a hash is said to be a `listpack`' }),
   'hash-max-listpack-value': option(memory(0), 64, { mutable: true, about: 'bytes of a field or value up to which a hash is one' }),
   'set-max-intset-entries': option(integer(0), 512, { mutable: true, about: 'integers up to which a set is said to be an `intset`' }),
-  'zset-max-listpack-entries': option(integer(0), 128, { mutable: true, about: 'elements up to which a sorted set is said to be a `listpack`' }),
+  'zset-max-listpack-entries': option(integer(0), 128, {
+    mutable: true,
+    about: 'elements up to which a sorted set is said to be a `listpack`',
+  }),
   'zset-max-listpack-value': option(memory(0), 64, { mutable: true, about: 'bytes of a member up to which a sorted set is one' }),
+  'list-max-listpack-size': option(integer(-5, 2 ** 31 - 1), -2, {
+    mutable: true,
+    about: 'how much one block of a list holds: -1 .. -5 for 4, 8, 16, 32 or 64 KiB, else so many elements',
+  }),
   // The log
   'dir': option(text(notEmpty), 'aof', { about: 'directory of the log; one node per directory' }),
   'appendonly': option(yesNo, true, { about: 'keep a log; without it everything is gone when the node stops' }),
@@ -289,6 +296,7 @@ export const OLDER_NAMES: ReadonlyMap<string, OptionName> = new Map([
   ['hash-max-ziplist-value', 'hash-max-listpack-value'],
   ['zset-max-ziplist-entries', 'zset-max-listpack-entries'],
   ['zset-max-ziplist-value', 'zset-max-listpack-value'],
+  ['list-max-ziplist-size', 'list-max-listpack-size'],
 ])
 
 /** The name in the table of an option that may be called by an older one. */

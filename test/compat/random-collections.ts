@@ -14,7 +14,7 @@ export interface RandomArguments {
 
 const HASHES = ['h:1', 'h:2', 'h:3']
 const SETS = ['s:1', 's:2', 's:3', 's:4']
-export const COLLECTION_KEYS = [...HASHES, ...SETS]
+export const COLLECTION_KEYS = [...HASHES, ...SETS, 'l:1', 'l:2', 'l:3']
 
 const NAMES = [
   'f',

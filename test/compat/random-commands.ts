@@ -6,6 +6,7 @@
 
 import type { Random } from '../../src/base/random.ts'
 import { COLLECTION_KEYS, RandomCollections } from './random-collections.ts'
+import { RandomLists } from './random-lists.ts'
 import { RandomSortedSets, SORTED_SETS } from './random-sorted-sets.ts'
 
 export type Command = readonly string[]
@@ -193,6 +194,7 @@ const FUTURE_S = 4_000_000_000
 export class RandomCommands {
   readonly #random: Random
   readonly #collections: RandomCollections
+  readonly #lists: RandomLists
   readonly #sortedSets: RandomSortedSets
   /** Durations and instants given out so far: each is 10 s more than the last. */
   #times = 0
@@ -208,6 +210,7 @@ export class RandomCommands {
     }
     this.#collections = new RandomCollections(random, any)
     this.#sortedSets = new RandomSortedSets(random, any)
+    this.#lists = new RandomLists(random, any)
   }
 
   next(): Command {
@@ -226,6 +229,7 @@ export class RandomCommands {
 
   #valid(): string[] {
     const random = this.#random
+    if (random.chance(0.2)) return this.#lists.valid()
     if (random.chance(0.2)) return this.#sortedSets.valid()
     if (random.chance(0.5)) return this.#collections.valid()
     const key = (): string => (random.chance(0.15) ? random.pick([...COLLECTION_KEYS, ...SORTED_SETS]) : random.pick(KEYS))

@@ -46,6 +46,8 @@ async function valueOf(client: RawClient, name: Buffer): Promise<string> {
       )}`
     case 'set':
       return `set ${JSON.stringify(((await client.call('SMEMBERS', name)) as string[]).toSorted())}`
+    case 'list':
+      return `list ${JSON.stringify(await client.call('LRANGE', name, 0, -1))}`
     case 'zset':
       return `zset ${JSON.stringify(await client.call('ZRANGE', name, 0, -1, 'WITHSCORES'))}`
     default:

@@ -3,10 +3,11 @@
 import type { Collection } from '../../keyspace/collections/collection.ts'
 import type { Collections } from '../../keyspace/collections/collections.ts'
 import type { Database } from '../../keyspace/database.ts'
-import { type CollectionKind, KIND_HASH, KIND_SET, KIND_ZSET } from '../../keyspace/row.ts'
+import { type CollectionKind, KIND_HASH, KIND_LIST, KIND_SET, KIND_ZSET } from '../../keyspace/row.ts'
 import type { Request } from '../../resp/request.ts'
 import type { ElementRecords, Pieces } from './element-records.ts'
 import { hashRecords } from './hash-records.ts'
+import { listRecords } from './list-records.ts'
 import { setRecords } from './set-records.ts'
 import { sortedSetRecords } from './sorted-set-records.ts'
 
@@ -27,6 +28,7 @@ function ofKind<Lens extends Collection>({ lens, replay, snapshot }: ElementReco
 
 const KINDS: ReadonlyMap<CollectionKind, KindRecords> = new Map([
   [KIND_HASH, ofKind(hashRecords)],
+  [KIND_LIST, ofKind(listRecords)],
   [KIND_SET, ofKind(setRecords)],
   [KIND_ZSET, ofKind(sortedSetRecords)],
 ])

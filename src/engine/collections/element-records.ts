@@ -28,14 +28,14 @@ export interface Pieces {
   readonly begin: (name: string, args: number) => Journal
 }
 
-/** Puts a lens on argument 1 and begins a change. `creates`: there may be no such key yet. */
-export function openForReplay(lens: Collection, database: Database, record: Request, creates: boolean): void {
+/** Puts a lens on a key, argument 1 or another, and begins a change. `creates`: there may be no such key yet. */
+export function openForReplay(lens: Collection, database: Database, record: Request, creates: boolean, key = 1): void {
   const { bytes, start, end } = record
-  const hash = database.hash(bytes, start[1], end[1])
-  const ref = database.findAny(bytes, start[1], end[1], hash)
+  const hash = database.hash(bytes, start[key], end[key])
+  const ref = database.findAny(bytes, start[key], end[key], hash)
   if (ref === 0) {
     if (!creates) throw contradiction(record, 'no such key')
-    lens.create(database, hash, bytes, start[1], end[1])
+    lens.create(database, hash, bytes, start[key], end[key])
     return
   }
   if (database.kind(ref) !== lens.kind) throw contradiction(record, 'the key has another type')

@@ -4,9 +4,10 @@
 import { assert } from '../../base/assert.ts'
 import { SegmentPool } from '../../table/arena.ts'
 import type { Database } from '../database.ts'
-import { KIND_HASH, KIND_SET, KIND_ZSET } from '../row.ts'
+import { KIND_HASH, KIND_LIST, KIND_SET, KIND_ZSET } from '../row.ts'
 import { COLLECTION_LIMITS, type Collection, type CollectionContext, type CollectionLimits } from './collection.ts'
 import { Hash } from './hash.ts'
+import { List } from './list.ts'
 import { Members } from './set.ts'
 import { SortedSet } from './sorted-set.ts'
 
@@ -15,6 +16,7 @@ export class Collections implements CollectionContext {
   readonly pool = new SegmentPool()
   readonly seed: number
   readonly hash: Hash
+  readonly list: List
   readonly set: Members
   readonly sortedSet: SortedSet
   readonly #byKind: (Collection | undefined)[] = []
@@ -22,9 +24,11 @@ export class Collections implements CollectionContext {
   constructor(seed: number) {
     this.seed = seed
     this.hash = new Hash(this)
+    this.list = new List(this)
     this.set = new Members(this)
     this.sortedSet = new SortedSet(this)
     this.#byKind[KIND_HASH] = this.hash
+    this.#byKind[KIND_LIST] = this.list
     this.#byKind[KIND_SET] = this.set
     this.#byKind[KIND_ZSET] = this.sortedSet
   }
