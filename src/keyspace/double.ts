@@ -14,12 +14,14 @@ const MANTISSA_BITS = 53
 /** Exponent of the last bit of the smallest numbers. */
 const EXPONENT_MIN = -1074
 const DIGITS = 17
+/** So many digits are a safe integer. */
+const DIGITS_EXACT = 15
 /** More digits than any double needs to show that it is not exactly half way between two numbers of 17 digits. */
 const DIGITS_TO_TELL = 60
 
 /** The number that an argument is, as scores and weights are read: NaN if it is none, too large, or so small that it would be zero. */
 export function parseDouble(bytes: Uint8Array, start: number, end: number): number {
-  const n = parseInteger(bytes, start, end)
+  const n = parseDigits(bytes, start, end)
   if (n === n) return n
   const text = textOf(bytes, start, end)
   const value = strtod(text)
@@ -70,6 +72,18 @@ function exponential(d: number): string {
   // The point is one character: all[17] is the last digit that stays.
   const isHalf = /^50*$/.test(all.slice(DIGITS + 1))
   return isHalf && Number(all[DIGITS]) % 2 === 0 ? all.slice(0, DIGITS + 1) + longer.slice(e) : rounded
+}
+
+/** A number that is digits only, as most scores are, also with zeros before it; NaN if it is anything else. */
+function parseDigits(bytes: Uint8Array, start: number, end: number): number {
+  if (start === end || end - start > DIGITS_EXACT) return NaN
+  let n = 0
+  for (let p = start; p < end; p++) {
+    const digit = bytes[p] - 48
+    if (digit < 0 || digit > 9) return NaN
+    n = n * 10 + digit
+  }
+  return n
 }
 
 function textOf(bytes: Uint8Array, start: number, end: number): string {

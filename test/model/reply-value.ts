@@ -71,6 +71,8 @@ export function decode(text: string): ReplyValue {
         return rest === '-1' ? null : many(Number(rest))
       case '%':
         return { pairs: Array.from({ length: Number(rest) }, () => [text2(one()), one()] as const) }
+      case ',':
+        return bulk(rest)
       case '$': {
         if (rest === '-1') return null
         const n = Number(rest)
