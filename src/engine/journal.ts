@@ -9,6 +9,7 @@
 
 import { copyBytes } from '../base/bytes.ts'
 import { digitsOf, writeInteger, writeIntegerBulk } from '../base/decimal.ts'
+import type { Request } from '../resp/request.ts'
 
 const CR = 13
 const LF = 10
@@ -114,6 +115,17 @@ export class Journal {
     this.total++
   }
 
+  /** Arguments first..last of a request, as they came. */
+  range({ bytes, start, end }: Request, first: number, last: number): void {
+    let room = 0
+    for (let i = first; i <= last; i++) room += end[i] - start[i] + 24
+    this.#ensure(room)
+    const { buffer } = this
+    let at = this.length
+    for (let i = first; i <= last; i++) at = writeBulk(buffer, at, bytes, start[i], end[i])
+    this.length = at
+  }
+
   /** One argument: a safe integer's digits. */
   integer(n: number): void {
     this.#ensure(24)
@@ -204,6 +216,7 @@ export class NoJournal extends Journal {
   override select(): void {}
   override word(): void {}
   override bytes(): void {}
+  override range(): void {}
   override integer(): void {}
   override pairOfNumbers(): void {}
   override balances(): void {}

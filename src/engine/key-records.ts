@@ -40,9 +40,7 @@ export function beginKeyRecord(call: Call, argc: number, name: string): Journal 
 
 /** `name key` or `name key key` ...: arguments first..last as they came. */
 export function recordArguments(call: Call, name: string, first: number, last: number): void {
-  const { request } = call
-  const journal = beginKeyRecord(call, last - first + 2, name)
-  for (let i = first; i <= last; i++) journal.bytes(request.bytes, request.start[i], request.end[i])
+  beginKeyRecord(call, last - first + 2, name).range(call.request, first, last)
 }
 
 /** `name key argument argument` ...: argument 1, and those chosen, as they came. */

@@ -64,6 +64,8 @@ export class Database {
   /** The collections that do not fit a row, by the slot number in their row's value; null where there is none. */
   readonly #beside: (LargeValue | null)[] = []
   readonly #freeSlots: number[] = []
+  /** The seal's hash of the key of the row that is being changed. */
+  #changingKey = 0
   /** Bytes that they take, and what of it lies in arenas. */
   besideBytes = 0
   besideArenaBytes = 0
@@ -284,12 +286,15 @@ export class Database {
   addCollection(hash: number, key: Uint8Array, keyStart: number, keyEnd: number, kind: CollectionKind, valueLength: number): number {
     const ref = this.#fillRow(key, keyStart, keyEnd, kind, valueLength, 0)
     this.table.insert(ref, hash)
+    this.#keyspace.onCreated?.(this, key, keyStart, keyEnd)
+    this.#changingKey = this.#keyHash(ref)
     return ref
   }
 
-  /** From here on the row's value may be written and spliced; `endChange` must follow. */
+  /** From here on the row's value may be written and spliced; `endChange` must follow before another change begins. */
   beginChange(ref: number): void {
-    this.#unseal(ref)
+    this.#changingKey = this.#keyHash(ref)
+    this.#addSeal(-1, this.#rowHash(ref, this.#changingKey))
   }
 
   /** The row's value is whole again. The key was used now. */
@@ -297,7 +302,7 @@ export class Database {
     const large = this.besideOf(ref)
     if (large !== null) this.#count(large)
     this.touch(ref)
-    this.#seal(ref)
+    this.#addSeal(1, this.#rowHash(ref, this.#changingKey))
   }
 
   /**
@@ -372,6 +377,7 @@ export class Database {
     if (large === null) copyBytes(like.bytes, like.start, like.end, this.arena.bytes[ref >>> SEGMENT_SHIFT], to)
     else this.#setNumber(ref, this.#settle(large))
     this.#seal(ref)
+    this.#keyspace.onCreated?.(this, key, keyStart, keyEnd)
     return ref
   }
 
@@ -562,24 +568,29 @@ export class Database {
   }
 
   #seal(ref: number): void {
-    const h = this.#rowHash(ref)
-    this.sealA = (this.sealA + h) | 0
-    this.sealB = (this.sealB + mix(h ^ 0x55555555)) | 0
+    this.#addSeal(1, this.#rowHash(ref, this.#keyHash(ref)))
   }
 
   #unseal(ref: number): void {
-    const h = this.#rowHash(ref)
-    this.sealA = (this.sealA - h) | 0
-    this.sealB = (this.sealB - mix(h ^ 0x55555555)) | 0
+    this.#addSeal(-1, this.#rowHash(ref, this.#keyHash(ref)))
   }
 
-  #rowHash(ref: number): number {
+  #addSeal(sign: 1 | -1, h: number): void {
+    this.sealA = (this.sealA + sign * h) | 0
+    this.sealB = (this.sealB + sign * mix(h ^ 0x55555555)) | 0
+  }
+
+  /** The hash of a row's key in its seal. */
+  #keyHash(ref: number): number {
     const segment = ref >>> SEGMENT_SHIFT
     const granule = ref & GRANULE_MASK
-    const words = this.arena.words[segment]
-    const w = granule << 1
     const start = (granule << 3) + KEY_AT
-    const key = hashBytes(this.arena.bytes[segment], start, start + (words[w] & KEY_LENGTH_MASK), SEAL_SEED)
+    return hashBytes(this.arena.bytes[segment], start, start + (this.arena.words[segment][granule << 1] & KEY_LENGTH_MASK), SEAL_SEED)
+  }
+
+  #rowHash(ref: number, key: number): number {
+    const words = this.arena.words[ref >>> SEGMENT_SHIFT]
+    const w = (ref & GRANULE_MASK) << 1
     const kind = words[w + KIND_AND_ACCESS] >>> KIND_SHIFT
     const slot = words[w + EXPIRY_SLOT]
     const figure = kind < FIRST_COLLECTION ? words[w + VALUE_LENGTH] : this.#figure(ref)
