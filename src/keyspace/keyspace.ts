@@ -33,6 +33,10 @@ export class Keyspace {
   /** How hashes, sets ... are looked at and changed. */
   readonly collections: Collections
   onExpired: OnExpired | null = null
+  /** Hears of every key that has become a collection; set only while somebody waits for one. */
+  onCreated: ((database: Database, bytes: Uint8Array, start: number, end: number) => void) | null = null
+  /** Hears of two databases that have been exchanged; likewise. */
+  onSwapped: ((a: number, b: number) => void) | null = null
   /** False: `advance` deletes nothing, only looking a key up does (DEBUG SET-ACTIVE-EXPIRE). */
   isExpiringActively = true
   /** Unix milliseconds, as last told. */
@@ -108,6 +112,7 @@ export class Keyspace {
     const [first, second] = [this.databases[a].reservedName, this.databases[b].reservedName]
     this.databases[a].reserve(second)
     this.databases[b].reserve(first)
+    this.onSwapped?.(a, b)
   }
 
   clear(): void {

@@ -52,6 +52,14 @@ export function parseLongDouble(bytes: Uint8Array, start: number, end: number): 
   return inRange(scale >= 0 ? round(isNegative, n * 10n ** BigInt(scale), 1n) : round(isNegative, n, 10n ** BigInt(-scale)), digits)
 }
 
+/** The nearest double. */
+export function toDouble({ isNegative, mantissa, exponent, isInfinite }: LongDouble): number {
+  // Two steps: neither 2^exponent alone nor the mantissa's may be beyond what a double has.
+  const half = Math.trunc(exponent / 2)
+  const size = isInfinite ? Infinity : Number(mantissa) * 2 ** half * 2 ** (exponent - half)
+  return isNegative ? -size : size
+}
+
 /** The sum, rounded once. */
 export function addLongDoubles(a: LongDouble, b: LongDouble): LongDouble {
   if (a.isInfinite) return a

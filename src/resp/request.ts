@@ -29,6 +29,20 @@ export class Request {
     return this.end[i] - this.start[i]
   }
 
+  /** A copy of it all, for who needs it later. */
+  clone(): Request {
+    const copy = new Request()
+    copy.reserve(this.argc)
+    copy.argc = this.argc
+    const first = this.start[0]
+    copy.bytes = Buffer.from(this.bytes.subarray(first, this.end[this.argc - 1]))
+    for (let i = 0; i < this.argc; i++) {
+      copy.start[i] = this.start[i] - first
+      copy.end[i] = this.end[i] - first
+    }
+    return copy
+  }
+
   /** A copy of argument i. */
   copy(i: number): Buffer {
     return Buffer.from(this.bytes.subarray(this.start[i], this.end[i]))

@@ -39,6 +39,7 @@ import { SocketTransport } from './socket.ts'
 import type { ReadMode } from './socket.ts'
 import { Stats } from './stats.ts'
 import { Turn } from './turn.ts'
+import { KeyWaiters } from './key-waiters.ts'
 
 export type NodePhase = 'new' | 'loading' | 'serving' | 'stopping' | 'stopped'
 
@@ -129,6 +130,7 @@ export class Node {
   }
 
   #feed: EventFeed | null = null
+  readonly keyWaiters: KeyWaiters
   readonly #dispatcher: Dispatcher
   readonly #request = new Request()
   readonly #listener = new Listener((socket) => this.#accept(socket))
@@ -171,6 +173,7 @@ export class Node {
     const call = new Call(this.engine, this.#request, new Reply(), nobody)
     this.#dispatcher = new Dispatcher({ call, table: this.commands, stats: this.stats, clock: env.clock })
     this.turn = new Turn({ engine: this.engine, log: new NoLog(), call, dispatcher: this.#dispatcher, stats: this.stats, env })
+    this.keyWaiters = new KeyWaiters(this.engine, this.turn, this.stats)
     this.auditor = new Auditor(this, keepEvidence ?? null)
     this.#follow()
   }

@@ -26,6 +26,10 @@ export interface Parked {
   readonly isBlocking?: boolean
   /** What it waits for may never come: when the peer sends no more, the session closes without its answer, as in Redis. */
   readonly endsWithInput?: boolean
+  /** Its reply leaves when the log has acked this. */
+  readonly lsn?: Lsn | undefined
+  /** It is waited for no more: it answers now, or its session has gone. */
+  readonly unparked?: () => void
   /** Writes the reply. Runs inside a turn. */
   answer(reply: Reply, timedOut: boolean): void
 }
@@ -65,6 +69,8 @@ export class Session implements Client {
   noEvict = false
   noTouch = false
   replyMode: ReplyMode = 'on'
+  /** Its commands do not wait: they answer as if their time had run out (inside EXEC). */
+  mayNotWait = false
 
   /** Instant of the last input. */
   lastInteraction: Millis

@@ -16,7 +16,7 @@ import type { Call } from '../engine/call.ts'
 import type { Engine } from '../engine/engine.ts'
 import { BROKEN, REQUEST } from '../resp/parser.ts'
 import type { Reply } from '../resp/reply.ts'
-import { Request } from '../resp/request.ts'
+import type { Request } from '../resp/request.ts'
 import { Dirty } from './dirty.ts'
 import { ANSWERED, POSTPONED, READS_ALL, STOCK, WRITE } from './dispatch.ts'
 import type { Dispatcher } from './dispatch.ts'
@@ -99,6 +99,8 @@ export class Turn {
   readonly #env: Env
   readonly #end = (): void => this.end()
 
+  /** Runs once behind the command that runs now, before any other one. */
+  behindCommand: (() => void) | null = null
   #isOpen = false
   #began = 0
   readonly #runs: Run[] = []
@@ -239,7 +241,8 @@ export class Turn {
     this.#stats.turns++
     const micros = this.#env.clock.micros() - this.#began
     if (micros > this.#stats.longestTurn) this.#stats.longestTurn = micros
-    if (this.#ready.length > 0 || (this.#engine.nextDeadline() <= this.#engine.now && this.log.refusal() === null)) this.#next()
+    if (this.#ready.length > 0 || this.#waking.size > 0 || (this.#engine.nextDeadline() <= this.#engine.now && this.log.refusal() === null))
+      this.#next()
   }
 
   /** The log got further: `always` has fsynced a batch. */
@@ -281,6 +284,7 @@ export class Turn {
 
   /** What the session has parked is not answered. */
   #forget(session: Session): void {
+    session.parked?.unparked?.()
     session.parked = null
     this.parked.delete(session)
     this.#asked.delete(session)
@@ -352,6 +356,7 @@ export class Turn {
     const reply = this.#reply
     const parked = session.parked!
     session.parked = null
+    parked.unparked?.()
     this.parked.delete(session)
     this.#asked.delete(session)
     const run = this.#open(session)
@@ -362,6 +367,10 @@ export class Turn {
     reply.errors = 0
     if (reply.isTooLong) this.#tooLong(session)
     else if (session.replyMode !== 'on') silence(session, reply, from)
+    if (parked.lsn !== undefined) {
+      session.lastLsn = parked.lsn
+      this.#markUntil(parked.lsn, run, from)
+    }
     run.end = reply.length
     if (session.parked === null) this.#goOn(session)
   }
@@ -440,6 +449,7 @@ export class Turn {
       reply.floor = from
       const recordsFrom = journal.length
       const ran = dispatcher.run(session)
+      if (this.behindCommand !== null) this.#behind()
       if (ran !== ANSWERED) {
         if (ran === POSTPONED) this.#postpone(session, request)
         else if (isForeignWord(request)) {
@@ -516,21 +526,19 @@ export class Turn {
 
   /** CLIENT PAUSE: a copy of the request waits, and everything of the session behind it. */
   #postpone(session: Session, request: Request): void {
-    const copy = new Request()
-    copy.reserve(request.argc)
-    copy.argc = request.argc
-    const first = request.start[0]
-    copy.bytes = Buffer.from(request.bytes.subarray(first, request.end[request.argc - 1]))
-    for (let i = 0; i < request.argc; i++) {
-      copy.start[i] = request.start[i] - first
-      copy.end[i] = request.end[i] - first
-    }
+    const copy = request.clone()
     const gate = this.#dispatcher.gate
     this.park(session, {
       deadline: Infinity,
       isReady: () => gate.pause === 'none',
       answer: () => this.#again(session, copy),
     })
+  }
+
+  #behind(): void {
+    const run = this.behindCommand
+    this.behindCommand = null
+    run?.()
   }
 
   /** Runs a postponed request. */
@@ -541,6 +549,7 @@ export class Turn {
     this.#call.request = request
     this.#reply.floor = from
     if (this.#dispatcher.run(session) === POSTPONED) return this.#postpone(session, request)
+    if (this.behindCommand !== null) this.#behind()
     if (this.#reply.isTooLong) return this.#tooLong(session)
     session.commands++
     this.#stats.commandsProcessed++
@@ -571,7 +580,10 @@ export class Turn {
 
   /** The reply that starts at `from` depends on the log: on its own records, or (strict) on what it may have seen. */
   #mark(session: Session, run: Run, from: number, recordsFrom: number): void {
-    const need = this.isStrict ? this.#strictNeed(recordsFrom) : session.lastLsn
+    this.#markUntil(this.isStrict ? this.#strictNeed(recordsFrom) : session.lastLsn, run, from)
+  }
+
+  #markUntil(need: Lsn, run: Run, from: number): void {
     if (need <= this.log.acked) return
     if (need > run.need) run.need = need
     const to = this.#reply.length

@@ -1,6 +1,7 @@
 // Instants and durations as clients give them: any int64, in seconds or milliseconds, from now or from 1970.
 
 import { parseInt64, parseInteger } from '../../base/decimal.ts'
+import { parseLongDouble, toDouble } from '../../keyspace/long-double.ts'
 import type { Instant } from '../../keyspace/expiry-heap.ts'
 import { VALUE_NOT_AN_INTEGER, invalidExpireTime } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
@@ -9,6 +10,8 @@ export const SECONDS = 1000
 export const MILLISECONDS = 1
 export type Unit = typeof SECONDS | typeof MILLISECONDS
 
+const TIMEOUT_NOT_A_FLOAT = 'ERR timeout is not a float or out of range'
+const TIMEOUT_NEGATIVE = 'ERR timeout is negative'
 const INT64_MAX = 2n ** 63n - 1n
 const INT64_MIN = -(2n ** 63n)
 
@@ -49,6 +52,19 @@ export function anyInstant(call: Call, i: number, unit: Unit, base: number, comm
   const exact = scaled + BigInt(base)
   if (scaled >= INT64_MIN && exact <= INT64_MAX) return normal(exact)
   call.reply.error(invalidExpireTime(command))
+  return undefined
+}
+
+/** Argument i, seconds that a command waits at most, as milliseconds, rounded up; 0: for ever. Undefined if it is none; the client has its error. */
+export function timeoutArgument({ request, reply }: Call, i: number): number | undefined {
+  const seconds = parseLongDouble(request.bytes, request.start[i], request.end[i])
+  if (seconds === undefined) {
+    reply.error(TIMEOUT_NOT_A_FLOAT)
+    return undefined
+  }
+  const ms = Math.ceil(toDouble(seconds) * 1000)
+  if (ms >= 0 && ms < 2 ** 63) return ms + 0
+  reply.error(TIMEOUT_NEGATIVE)
   return undefined
 }
 

@@ -3,6 +3,7 @@
 
 import { parseInt64 } from '../../base/decimal.ts'
 import type { List } from '../../keyspace/collections/list.ts'
+import { KIND_LIST } from '../../keyspace/row.ts'
 import { SYNTAX, VALUE_NOT_POSITIVE, wrongArity } from '../../resp/errors.ts'
 import type { Request } from '../../resp/request.ts'
 import type { Call } from '../call.ts'
@@ -13,6 +14,9 @@ import { areSame, changeCollection, databaseOf, findKey, hashOf, isForbidden, is
 const LONG_MAX = 2n ** 63n - 1n
 const NUMKEYS = 'ERR numkeys should be greater than 0'
 const COUNT = 'ERR count should be greater than 0'
+
+/** What waits for a list waits for this kind of key. */
+export const LISTS = KIND_LIST
 
 export const listOf = (call: Call): List => call.engine.keyspace.collections.list
 

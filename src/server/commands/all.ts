@@ -3,6 +3,7 @@
 import type { CommandSpec } from '../../engine/command.ts'
 import type { Node } from '../node.ts'
 import { aclCommands } from './acl.ts'
+import { blockingCommands } from './blocking.ts'
 import { clientCommands } from './client.ts'
 import { clusterCommands } from './cluster.ts'
 import { commandCommands } from './command.ts'
@@ -39,6 +40,7 @@ export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): Co
     ...aclCommands(),
     ...stockAofCommands(node),
     ...stockOutboxCommands(node),
+    ...blockingCommands(node),
     ...streamReadingCommands(node),
     ...refusedStreamCommands(),
     ...stockAuditCommands(node),
