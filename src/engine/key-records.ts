@@ -7,7 +7,7 @@
 //   DEL key ...      PEXPIREAT key ms     PERSIST key             RENAME key key          COPY key key [DB n] REPLACE
 //   MOVE key n       SWAPDB n n           FLUSHDB                 FLUSHALL                SELECT n
 //
-// and those of collections (collections/): HSET, HDEL, SADD, SREM ...
+// and those of collections (collections/): HSET, HDEL, RPUSH, LPOP, SADD, SREM ...
 
 import { NOT_AN_INTEGER, parseInt64, parseInteger } from '../base/decimal.ts'
 import type { LargeValue } from '../keyspace/collections/collection.ts'
