@@ -421,7 +421,8 @@ function command(random: Random, newOrder: () => number, newSerial: () => number
   const order = (): string => `{b${random.below(4)}}o${Math.max(1, newOrder() - random.below(12))}`
   const known = (): string => `{b${random.below(4)}}o${random.below(40)}`
   const key = `k${random.below(6)}`
-  switch (random.below(20)) {
+  const cart = `cart${random.below(2)}`
+  switch (random.below(23)) {
     case 0:
       return ['STOCK.CREATE', sku, random.pick([5, 50]), 'HOLD', random.pick([1, 30]), ...(random.chance(0.3) ? ['LIMIT', 3] : [])]
     case 1:
@@ -455,6 +456,20 @@ function command(random: Random, newOrder: () => number, newSerial: () => number
       return ['GET', key]
     case 18:
       return random.chance(0.5) ? ['DEL', key] : ['EXPIRE', key, 10]
+    case 19:
+      return random.chance(0.7)
+        ? ['HSET', cart, `f${random.below(40)}`, newSerial(), 'last', newSerial()]
+        : ['HDEL', cart, `f${random.below(40)}`]
+    case 20:
+      return random.chance(0.7) ? ['SADD', 'members', newSerial(), `m${random.below(40)}`] : ['SPOP', 'members', random.below(4)]
+    case 21:
+      return random.chance(0.5)
+        ? ['RPUSH', 'queue', newSerial(), newSerial()]
+        : random.pick([
+            ['LPOP', 'queue'],
+            ['ZADD', 'ranks', newSerial(), `m${random.below(40)}`],
+            ['ZPOPMIN', 'ranks'],
+          ])
     default:
       return ['INCR', `n${random.below(3)}`]
   }
