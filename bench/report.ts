@@ -9,8 +9,11 @@ import type { Verdict } from './goal.ts'
 import type { Reading, SpeedResult } from './speed.ts'
 
 const README = new URL('README.md', import.meta.url)
-const BEGIN = '<!-- latest result: begin (written by npm run bench) -->'
-const END = '<!-- latest result: end -->'
+/** Name of a result -> the line that it begins with in bench/README.md. */
+const RESULTS = {
+  latest: '<!-- latest result: begin (written by npm run bench) -->',
+  pipeline: '<!-- pipeline result: begin (written by npm run bench:pipeline) -->',
+} as const
 
 const reached = (verdict: Verdict | null): string => (verdict === null ? '' : verdict === 'MISSED' ? '**missed**' : verdict)
 const rate = (perSecond: number): string => Math.round(perSecond).toLocaleString('en-US')
@@ -100,11 +103,12 @@ export function machine(): string {
   ].join('; ')
 }
 
-/** Puts the tables into bench/README.md, between its marks. */
-export function keep(text: string): void {
+/** Puts the tables into bench/README.md, between their marks. */
+export function keep(text: string, name: keyof typeof RESULTS = 'latest'): void {
   const readme = readFileSync(README, 'utf8')
-  const begin = readme.indexOf(BEGIN)
-  const end = readme.indexOf(END)
-  if (begin === -1 || end === -1) throw new Error('bench/README.md has lost its marks')
-  writeFileSync(README, `${readme.slice(0, begin + BEGIN.length)}\n${text}\n${readme.slice(end)}`)
+  const mark = RESULTS[name]
+  const begin = readme.indexOf(mark)
+  const end = readme.indexOf(`<!-- ${name} result: end -->`)
+  if (begin === -1 || end === -1) throw new Error(`bench/README.md has lost the marks of the ${name} result`)
+  writeFileSync(README, `${readme.slice(0, begin + mark.length)}\n${text}\n${readme.slice(end)}`)
 }

@@ -81,6 +81,12 @@ export class RabbitMq {
     return `amqp://${encodeURIComponent(user)}:${encodeURIComponent(password)}@127.0.0.1:${this.port}${path}`
   }
 
+  get pid(): number {
+    const pid = this.#server?.pid
+    if (pid === undefined) throw new Error('RabbitMQ is not running')
+    return pid
+  }
+
   get isRunning(): boolean {
     return this.#server !== null
   }

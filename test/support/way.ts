@@ -130,8 +130,9 @@ export class Way {
   async start(station: Station, args: readonly string[] = []): Promise<void> {
     switch (station) {
       case 'node': {
-        const all = ['--amqp', this.amqp, ...NODE_ARGS, ...(this.#options.nodeArgs ?? []), ...args]
-        this.#nodes.push(await startNode({ dir: this.nodeDir, port: this.nodePort, args: all, startMs: 60_000 }))
+        const all = [...NODE_ARGS, ...(this.#options.nodeArgs ?? []), ...args]
+        const env = { STOCKD_AMQP: this.amqp }
+        this.#nodes.push(await startNode({ dir: this.nodeDir, port: this.nodePort, args: all, env, startMs: 60_000 }))
         return
       }
       case 'broker':
