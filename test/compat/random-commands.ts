@@ -221,6 +221,8 @@ export class RandomCommands {
     if (random.chance(0.04)) args[random.between(1, Math.max(1, args.length - 1))] = random.pick(JUNK)
     // A value that slipped into the offset's place must not make a string of hundreds of megabytes.
     if (args[0] === 'SETRANGE' && Number(args[2]) > 100_000 && Number(args[2]) < 2 ** 29) args[2] = '100000'
+    // An instant in the past that slipped in: as in #setOptions.
+    if (args[0] === 'SET') args.forEach((arg, i) => /^(EX|PX)AT$/i.test(args[i - 1]) && Number(arg) <= FUTURE_S && (args[i] = 'abc'))
     // Which member goes is chance: the two servers would not be the same afterwards.
     if (args[0] === 'SPOP' && args.length < 3) args[0] = 'SCARD'
     if (random.chance(0.5)) args[0] = this.#anyCase(args[0])
