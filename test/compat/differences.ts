@@ -55,7 +55,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     name: 'random elements',
-    reason: 'They are random; as many must come, in the same shape. (random-elements.test.ts checks which.)',
+    reason: 'They are random; as many must come, in the same shape. (unit/engine/random-elements.test.ts checks which.)',
     allows(name, command, redis, stockd) {
       if (!/^(HRANDFIELD|SRANDMEMBER|ZRANDMEMBER)$/.test(name)) return false
       if (command.length === 2) return [redis, stockd].every((reply) => reply[0] === 36 && !text(reply).startsWith('$-1'))

@@ -86,7 +86,7 @@ const PACKED_BYTES_MAX = 72 * 1024
 const GROWN_PACKED_BYTES_MAX = 4096
 const GROWN_PACKED_COUNT_MAX = 128
 /** A large one that has become so small is packed again. Far below the above: it must not swing to and fro. */
-const REPACKED_BYTES_MAX = 1024
+export const REPACKED_BYTES_MAX = 1024
 const REPACKED_COUNT_MAX = 32
 
 /** Bytes of each end of an element that its seal looks at. */
@@ -118,7 +118,7 @@ export abstract class Collection<Large extends LargeValue = LargeValue> {
   abstract digest(seed: number): number
   /** The elements move into a value beside the row. */
   protected abstract unpack(): Large
-  /** The bytes that the large value's entries would take; and writes them. */
+  /** The bytes that the large value's entries would take (any number above REPACKED_BYTES_MAX if it is more than that); and writes them. */
   protected abstract packedBytes(large: Large): number
   protected abstract pack(large: Large, bytes: Uint8Array, at: number): void
 

@@ -4,7 +4,7 @@
 
 import { hashBytes, mix } from '../../base/hash.ts'
 import { KIND_HASH } from '../row.ts'
-import { Collection, elementSeal, pairSeal } from './collection.ts'
+import { Collection, elementSeal, pairSeal, REPACKED_BYTES_MAX } from './collection.ts'
 import { MemberTable } from './member-table.ts'
 import { entryEnd, entrySize, entryStart, findEntry, writeEntry } from './packed.ts'
 
@@ -197,6 +197,7 @@ export class Hash extends Collection<MemberTable> {
   }
 
   protected packedBytes(large: MemberTable): number {
+    if (large.dataBytes > REPACKED_BYTES_MAX) return large.dataBytes
     let bytes = 0
     for (let position = large.next(0); position !== -1; position = large.next(position)) {
       bytes += entrySize(large.end - large.start) + entrySize(large.payloadEnd - large.payloadStart)

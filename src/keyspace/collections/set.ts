@@ -6,7 +6,7 @@
 import { copyBytes } from '../../base/bytes.ts'
 import { hashBytes, mix } from '../../base/hash.ts'
 import { KIND_SET } from '../row.ts'
-import { Collection, elementSeal } from './collection.ts'
+import { Collection, elementSeal, REPACKED_BYTES_MAX } from './collection.ts'
 import { INTEGERS_AT, type Int64, findInteger, parseInto, readInto, widthOf, writeDigits, writeInt } from './integers.ts'
 import { MemberTable } from './member-table.ts'
 import { entryEnd, entrySize, entryStart, findEntry, writeEntry } from './packed.ts'
@@ -250,6 +250,7 @@ export class Members extends Collection<MemberTable> {
   protected packedBytes(large: MemberTable): number {
     // It would have to be integers, and there are more than fit a row by the options: it may as well stay where it is.
     if (!this.hasGrown) return Infinity
+    if (large.dataBytes > REPACKED_BYTES_MAX) return large.dataBytes
     let bytes = 0
     for (let position = large.next(0); position !== -1; position = large.next(position)) bytes += entrySize(large.end - large.start)
     return bytes

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../../src/base/random.ts'
-import { Arena, GRANULE_MASK, SEGMENT_SHIFT } from '../../../src/table/arena.ts'
+import { Arena, GRANULE_MASK, SEGMENT_SHIFT, SegmentPool } from '../../../src/table/arena.ts'
 
 const SIZES = [1, 8, 9, 40, 511, 512, 513, 1000, 4096, 70_000, 300_000, 524_288, 524_289, 2_000_000]
 
@@ -94,5 +94,46 @@ describe('arena', () => {
     while (Arena.sizeOf(size) > left) size -= 8
     arena.alloc(size)
     expect(arena.allocatedBytes).toBe(allocated)
+  })
+})
+
+describe('an arena that is one of many', () => {
+  it('begins small, and each segment is as large as all before it', () => {
+    const arena = new Arena(new SegmentPool())
+    arena.alloc(100)
+    expect(arena.allocatedBytes).toBe(8 * 1024)
+    for (let i = 0; i < 200_000; i++) arena.alloc(100)
+    expect(arena.bytes.slice(0, 5).map((segment) => segment.length)).toEqual([8192, 8192, 16_384, 32_768, 65_536])
+    expect(Math.max(...arena.bytes.map((segment) => segment.length))).toBe(1 << 20)
+  })
+
+  it.each([1, 2, 3])('keeps rows of all sizes apart, and so does its copy (seed %i)', (seed) => {
+    const random = new Random(seed)
+    const arena = new Arena(new SegmentPool())
+    const rows = Array.from({ length: 300 }, (_, mark) => {
+      const bytes = random.chance(0.9) ? random.between(1, 3000) : random.pick(SIZES)
+      const ref = arena.alloc(bytes)
+      fill(arena, ref, bytes, mark)
+      return { ref, bytes, mark }
+    })
+    const copy = arena.clone()
+    for (const { ref, bytes } of rows) fill(arena, ref, bytes, 0xee)
+    for (const { ref, bytes, mark } of rows) expect(isIntact(copy, ref, bytes, mark)).toBe(true)
+    const ref = copy.alloc(50)
+    fill(copy, ref, 50, 0x77)
+    for (const row of rows) expect(isIntact(copy, row.ref, row.bytes, row.mark)).toBe(true)
+  })
+
+  it('leaves its segments to the next one', () => {
+    const pool = new SegmentPool()
+    const first = new Arena(pool)
+    for (let i = 0; i < 1000; i++) first.alloc(100)
+    const memory = first.bytes.map((segment) => segment.buffer)
+    first.clear()
+    expect(pool.bytes).toBe(memory.reduce((sum, buffer) => sum + buffer.byteLength, 0))
+    const second = new Arena(pool)
+    for (let i = 0; i < 1000; i++) second.alloc(100)
+    expect(new Set(second.bytes.map((segment) => segment.buffer))).toEqual(new Set(memory))
+    expect(pool.bytes).toBe(0)
   })
 })

@@ -9,8 +9,9 @@ class Twin {
   readonly table: ByteTable
   readonly map = new Map<string, number>()
 
-  constructor(seed: number) {
-    this.table = new ByteTable(this.arena, { keyOffset: 4, keyLengthMask: 0xffff, seed })
+  /** @param isOneOfMany begins with a single shard */
+  constructor(seed: number, isOneOfMany: boolean) {
+    this.table = new ByteTable(this.arena, { keyOffset: 4, keyLengthMask: 0xffff, seed, isOneOfMany })
   }
 
   find(key: string): number {
@@ -63,14 +64,14 @@ const keyOf = (random: Random, keys: number): string => {
   return n % 7 === 0 ? `\0${n}\xff${'x'.repeat(n % 50)}` : n === 1 ? '' : `key:${n}`
 }
 
-describe('byte table', () => {
+describe.each([false, true])('byte table (one of many: %s)', (isOneOfMany) => {
   it.each([
     [1, 100],
     [2, 3000],
     [3, 30_000],
   ])('agrees with a Map through growing, shrinking and moving (seed %i, %i keys)', (seed, keys) => {
     const random = new Random(seed)
-    const twin = new Twin(seed)
+    const twin = new Twin(seed, isOneOfMany)
     for (let phase = 0; phase < 6; phase++) {
       const growth = phase % 2 === 0 ? 0.8 : 0.15
       for (let step = 0; step < keys * 2; step++) {
@@ -91,9 +92,9 @@ describe('byte table', () => {
 
   it.each([1, 2, 3, 4, 5, 6])('a scan visits what stays exactly once, while the rest comes and goes (seed %i)', (seed) => {
     const random = new Random(seed)
-    const twin = new Twin(seed * 1e9)
+    const twin = new Twin(seed * 1e9, isOneOfMany)
     const stays = new Set<string>()
-    const keys = [10, 300, 6000][seed % 3]
+    const keys = [10, 300, 12_000][seed % 3]
     for (let i = 0; i < keys; i++) {
       const key = `stay:${i}`
       twin.insert(key)
@@ -122,7 +123,7 @@ describe('byte table', () => {
   })
 
   it('shrinks when it empties: the index gives its memory back and a scan finds the last keys soon', () => {
-    const twin = new Twin(1)
+    const twin = new Twin(1, isOneOfMany)
     for (let i = 0; i < 50_000; i++) twin.insert(`k${i}`)
     const full = twin.table.indexBytes
     for (let i = 10; i < 50_000; i++) twin.remove(`k${i}`)
@@ -134,7 +135,7 @@ describe('byte table', () => {
 
   it('samples every row sooner or later, and 0 when empty', () => {
     const random = new Random(5)
-    const twin = new Twin(5)
+    const twin = new Twin(5, isOneOfMany)
     expect(twin.table.sample(random.uint32())).toBe(0)
     for (let i = 0; i < 40; i++) twin.insert(`k${i}`)
     const seen = new Set<number>()
@@ -143,7 +144,7 @@ describe('byte table', () => {
   })
 
   it('forgets everything by clear', () => {
-    const twin = new Twin(1)
+    const twin = new Twin(1, isOneOfMany)
     for (let i = 0; i < 1000; i++) twin.insert(`k${i}`)
     twin.table.clear()
     expect(twin.table.size).toBe(0)
@@ -152,7 +153,7 @@ describe('byte table', () => {
   })
 
   it('keys made to collide under the fast hash do not collide here', () => {
-    const twin = new Twin(0x1234_5678_9abc)
+    const twin = new Twin(0x1234_5678_9abc, isOneOfMany)
     const hashes = new Set<number>()
     for (let n = 0; n < 4096; n++) {
       const key = Buffer.alloc(96)
