@@ -97,6 +97,13 @@ export class Session implements Client {
   /** Oldest first. */
   readonly held: Held[] = []
   heldBytes = 0
+  /** Messages of this turn that it has not asked for, oldest first: they leave behind the replies before them. */
+  readonly pushed: Buffer[] = []
+  pushedBytes = 0
+  /** How many channels and patterns it listens to. While there are any, what it does not read counts by the limits of `pubsub`. */
+  subscriptions = 0
+  /** Since when its output has been above the soft limit; 0: it is not. */
+  overSoftSince = 0
 
   constructor({ id, transport, now, isAuthenticated, parser }: SessionParts) {
     this.id = id
@@ -131,7 +138,7 @@ export class Session implements Client {
 
   /** Bytes of replies that have not reached the kernel (`omem=`). */
   get outputQueued(): number {
-    return this.heldBytes + this.transport.queued
+    return this.heldBytes + this.pushedBytes + this.transport.queued
   }
 
   /** Bytes of requests that wait (`qbuf=`). */

@@ -21,6 +21,8 @@ import { Dirty } from './dirty.ts'
 import { ANSWERED, POSTPONED, READS_ALL, STOCK, WRITE } from './dispatch.ts'
 import type { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
+import { DEFAULT_OUTPUT_LIMITS } from './options/kinds.ts'
+import type { OutputLimit, OutputLimits } from './options/kinds.ts'
 import { isForeign, isForeignLine, isForeignWord } from './foreign.ts'
 import type { Held, Parked, Session } from './session.ts'
 import type { Stats } from './stats.ts'
@@ -85,8 +87,8 @@ export interface TurnParts {
 export class Turn {
   /** Policy `always`: a reply that saw what is not durable yet waits too. */
   isStrict = false
-  /** Bytes of replies that a session may have waiting before it is closed; 0: no limit. */
-  #outputBytesMax = 64 * 1024 * 1024
+  /** When a session that does not read is closed; those that listen to channels have limits of their own. */
+  outputLimits: OutputLimits = DEFAULT_OUTPUT_LIMITS
   /** Bytes of unfinished requests that a session may have waiting. */
   inputBytesMax = Infinity
   readonly #engine: Engine
@@ -99,6 +101,10 @@ export class Turn {
   readonly #env: Env
   readonly #end = (): void => this.end()
 
+  /** Whose command runs now. */
+  #running: Session | null = null
+  /** Sessions with messages that have not been delivered. */
+  readonly #pushed = new Set<Session>()
   /** Runs once behind the command that runs now, before any other one. */
   behindCommand: (() => void) | null = null
   #isOpen = false
@@ -138,13 +144,9 @@ export class Turn {
     this.#env = env
   }
 
-  get outputBytesMax(): number {
-    return this.#outputBytesMax
-  }
-
-  set outputBytesMax(bytes: number) {
-    this.#outputBytesMax = bytes
-    this.#reply.bytesMax = bytes > 0 ? bytes : Infinity
+  /** Bytes that one reply may grow to: the sessions' queues are bounded beside it, because whoever does not read runs nothing more. */
+  set replyBytesMax(bytes: number) {
+    this.#reply.bytesMax = bytes
   }
 
   /** LSN of the last record so far, those of this turn included. */
@@ -245,6 +247,20 @@ export class Turn {
       this.#next()
   }
 
+  /**
+   * Sends a session what it has not asked for just now (a channel's message, a line for MONITOR): behind what it was answered so far, and
+   * when what was written so far may be told. The bytes must not change.
+   */
+  push(session: Session, message: Buffer): void {
+    if (session.isClosing) return
+    if (session === this.#running) return this.#reply.raw(message)
+    session.pushed.push(message)
+    session.pushedBytes += message.length
+    this.#pushed.add(session)
+    this.begin()
+    if (isOver(this.#outputLimit(session).hardBytes, session.outputQueued)) this.#closeUnread(session)
+  }
+
   /** The log got further: `always` has fsynced a batch. */
   acked(): void {
     const holding = this.#holding
@@ -279,6 +295,9 @@ export class Turn {
     session.isClosed = true
     session.held.length = 0
     session.heldBytes = 0
+    session.pushed.length = 0
+    session.pushedBytes = 0
+    this.#pushed.delete(session)
     this.#forget(session)
   }
 
@@ -362,6 +381,7 @@ export class Turn {
     const run = this.#open(session)
     const from = reply.length
     reply.floor = from
+    this.#running = session
     if (typeof why === 'string') reply.error(why)
     else parked.answer(reply, why === null && parked.isReady?.() !== true)
     reply.errors = 0
@@ -372,6 +392,7 @@ export class Turn {
       this.#markUntil(parked.lsn, run, from)
     }
     run.end = reply.length
+    this.#running = null
     if (session.parked === null) this.#goOn(session)
   }
 
@@ -448,6 +469,7 @@ export class Turn {
       const from = reply.length
       reply.floor = from
       const recordsFrom = journal.length
+      this.#running = session
       const ran = dispatcher.run(session)
       if (this.behindCommand !== null) this.#behind()
       if (ran !== ANSWERED) {
@@ -469,6 +491,7 @@ export class Turn {
       if (wrote || this.isStrict) this.#mark(session, run, from, recordsFrom)
       if (session.isReady || session.isClosing || session.parked !== null) break
     }
+    this.#running = null
     session.commands += commands
     this.#stats.commandsProcessed += commands
     run.end = reply.length
@@ -512,7 +535,7 @@ export class Turn {
     reply.isTooLong = false
     reply.length = reply.floor
     this.#stats.outputLimitClosed++
-    this.#env.say('warning', 'closed a client whose reply is too large', { id: session.id, addr: session.addr, limit: this.outputBytesMax })
+    this.#env.say('warning', 'closed a client whose reply is too large', { id: session.id, addr: session.addr, limit: reply.bytesMax })
     session.isClosing = true
     session.transport.destroy()
   }
@@ -571,11 +594,27 @@ export class Turn {
     const run = this.#runs[this.#runCount++]
     run.session = session
     run.start = reply.length
-    run.end = reply.length
     run.need = NONE
+    if (session.pushedBytes > 0) {
+      for (const message of session.pushed) reply.raw(message)
+      run.need = this.#pushNeed()
+      this.#takePushed(session)
+    }
+    run.end = reply.length
     run.marksFrom = this.#markCount
     run.marksTo = this.#markCount
     return run
+  }
+
+  /** Messages may tell of anything that was written so far. */
+  #pushNeed(): Lsn {
+    return this.isStrict ? this.lsn : NONE
+  }
+
+  #takePushed(session: Session): void {
+    session.pushed.length = 0
+    session.pushedBytes = 0
+    this.#pushed.delete(session)
   }
 
   /** The reply that starts at `from` depends on the log: on its own records, or (strict) on what it may have seen. */
@@ -641,8 +680,19 @@ export class Turn {
       if (length > 0) {
         if (run.need <= acked && session.held.length === 0) {
           if (!this.#send(session, reply.buffer.subarray(run.start, run.end))) isBufferFree = false
-        } else this.#hold(session, run)
+        } else {
+          const marks = run.marksTo > run.marksFrom ? this.#marks.slice(run.marksFrom, run.marksTo) : null
+          if (marks !== null) for (let k = 0; k < marks.length; k++) marks[k] -= run.start
+          this.#hold(session, { need: run.need, bytes: Buffer.from(reply.buffer.subarray(run.start, run.end)), marks })
+        }
       }
+    }
+    for (const session of this.#pushed) {
+      const bytes = session.pushed.length === 1 ? session.pushed[0] : Buffer.concat(session.pushed)
+      const need = this.#pushNeed()
+      this.#takePushed(session)
+      if (need <= acked && session.held.length === 0) this.#send(session, bytes)
+      else this.#hold(session, { need, bytes, marks: null })
     }
     for (let i = 0; i < this.#runCount; i++) {
       const session = this.#runs[i].session!
@@ -664,31 +714,45 @@ export class Turn {
     // Behind a queue the bytes will stay for a while: a copy, so that one slow reader does not keep the whole turn's buffer.
     if (transport.queued > 0) transport.write(Buffer.from(bytes))
     else if (transport.write(bytes)) return true
-    this.#limitOutput(session)
+    this.#limitOutput(session, bytes.length)
     return false
   }
 
-  #limitOutput(session: Session): void {
+  /** A session may have so many bytes unread, and what was just sent (`newest` bytes) on top: whatever can be stored can be read. */
+  #limitOutput(session: Session, newest: number): void {
+    const { hardBytes, softBytes, softSeconds } = this.#outputLimit(session)
     const queued = session.outputQueued
-    if (this.outputBytesMax > 0 && queued > this.outputBytesMax) {
-      this.#stats.outputLimitClosed++
-      this.#env.say('warning', 'closed a client that does not read its replies', { id: session.id, addr: session.addr, queued })
-      session.transport.destroy()
-    } else if (queued > OUTPUT_PAUSE_BYTES) pauseReading(session)
+    if (isOver(hardBytes, queued - (session.subscriptions > 0 ? 0 : newest))) return this.#closeUnread(session)
+    if (!isOver(softBytes, queued)) session.overSoftSince = 0
+    else if (session.overSoftSince === 0) session.overSoftSince = this.#engine.now
+    else if (this.#engine.now - session.overSoftSince > softSeconds * 1000) return this.#closeUnread(session)
+    if (queued > OUTPUT_PAUSE_BYTES) pauseReading(session)
   }
 
-  #hold(session: Session, run: Run): void {
-    const marks = run.marksTo > run.marksFrom ? this.#marks.slice(run.marksFrom, run.marksTo) : null
-    if (marks !== null) for (let i = 0; i < marks.length; i++) marks[i] -= run.start
-    const held: Held = { need: run.need, bytes: Buffer.from(this.#reply.buffer.subarray(run.start, run.end)), marks }
+  #outputLimit(session: Session): OutputLimit {
+    return session.subscriptions > 0 ? this.outputLimits.pubsub : this.outputLimits.normal
+  }
+
+  #closeUnread(session: Session): void {
+    this.#stats.outputLimitClosed++
+    this.#env.say('warning', 'closed a client that does not read its replies', {
+      id: session.id,
+      addr: session.addr,
+      queued: session.outputQueued,
+    })
+    session.transport.destroy()
+  }
+
+  #hold(session: Session, held: Held): void {
     session.held.push(held)
     session.heldBytes += held.bytes.length
+    const newest = held.bytes.length
     const failure = this.#failure
-    if (failure !== null && run.need >= failure.from && run.need <= failure.to) this.#fail(session, held, failure.error)
+    if (failure !== null && held.need >= failure.from && held.need <= failure.to) this.#fail(session, held, failure.error)
     const isFirst = session.held.length === 1
     if (!this.#release(session)) {
       if (isFirst) this.#holding.push(session)
-      this.#limitOutput(session)
+      this.#limitOutput(session, newest)
     }
   }
 
@@ -732,6 +796,11 @@ export class Turn {
     for (let i = 0; i < this.#runCount; i++) if (this.#runs[i].session === session) return true
     return false
   }
+}
+
+/** 0: there is no limit. */
+function isOver(limit: number, bytes: number): boolean {
+  return limit > 0 && bytes > limit
 }
 
 function pauseReading(session: Session): void {
