@@ -20,7 +20,6 @@ const DIFFERENT: readonly [command: string, reason: string][] = [
   ['ACL USERS', 'One user, the default one, in this version.'],
   ['MODULE LIST', 'There are no modules.'],
   ['XADD s * f v', 'There is one stream, stock:events, and the node writes it.'],
-  ['BZPOPMIN z 0.01', 'Sorted sets are not waited for in this version.'],
   ['MEMORY DOCTOR', 'Advice about another allocator.'],
   ['LOLWUT', 'Its art is its own.'],
 ]

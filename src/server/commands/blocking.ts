@@ -1,9 +1,11 @@
-// BLPOP and its like: they take from a list what is there, and wait if there is nothing.
+// BLPOP, BZPOPMIN and their like: they take from a list or a sorted set what is there, and wait if there is nothing.
 
 import type { Call } from '../../engine/call.ts'
 import { type CommandSpec, NO_KEYS } from '../../engine/command.ts'
 import { LISTS, TWO_KEYS, countedKeys, endArgument, manyKeys, moveOne, popOne, popSome } from '../../engine/commands/list-moves.ts'
 import { timeoutArgument } from '../../engine/commands/instants.ts'
+import { parseManyPop, popOne as popElement, popMany as popElements } from '../../engine/commands/sorted-sets/pops.ts'
+import { KIND_ZSET, type Kind } from '../../keyspace/row.ts'
 import type { Reply } from '../../resp/reply.ts'
 import type { Node } from '../node.ts'
 
@@ -11,21 +13,38 @@ const nilArray = (reply: Reply): void => reply.nilArray()
 const nil = (reply: Reply): void => reply.nil()
 
 const waits = { flags: ['write', 'noscript', 'blocking'], categories: ['write', 'list', 'slow', 'blocking'], group: 'list' } as const
+const waitsForSet = { ...waits, categories: ['write', 'sortedset', 'slow', 'blocking'], group: 'sorted-set' } as const
 const KEYS_BEFORE_LAST = { first: 1, last: -2, step: 1 }
+
+interface Pop {
+  /** The arguments that are keys. */
+  readonly first: number
+  readonly last: number
+  readonly kind: Kind
+  /** The argument that says how long it waits. */
+  readonly timeout: number
+  /** Pops from argument `key` and answers. @returns false if there was nothing. */
+  readonly serve: (call: Call, key: number) => boolean
+}
 
 export function blockingCommands(node: Node): CommandSpec[] {
   /** Serves the first key that has something, or waits for one. */
-  function popOrWait(call: Call, keys: readonly number[], timeout: number, serve: (call: Call, key: number) => boolean): void {
+  function popOrWait(call: Call, { first, last, kind, timeout, serve }: Pop): void {
     const ms = timeoutArgument(call, timeout)
     if (ms === undefined) return
+    const keys = Array.from({ length: last - first + 1 }, (_, k) => first + k)
     for (const key of keys) if (serve(call, key)) return
-    node.keyWaiters.wait(call, { keys, kind: LISTS, ms, serve, inVain: nilArray })
+    node.keyWaiters.wait(call, { keys, kind, ms, serve, inVain: nilArray })
   }
 
   function popFirst(call: Call, isHead: boolean): void {
     const timeout = call.request.argc - 1
-    const keys = Array.from({ length: timeout - 1 }, (_, k) => k + 1)
-    popOrWait(call, keys, timeout, (later, key) => popOne(later, key, isHead))
+    popOrWait(call, { first: 1, last: timeout - 1, kind: LISTS, timeout, serve: (later, key) => popOne(later, key, isHead) })
+  }
+
+  function popFirstElement(call: Call, isMax: boolean): void {
+    const timeout = call.request.argc - 1
+    popOrWait(call, { first: 1, last: timeout - 1, kind: KIND_ZSET, timeout, serve: (later, key) => popElement(later, key, key, isMax) })
   }
 
   function moveOrWait(call: Call, fromHead: boolean, toHead: boolean, timeout: number): void {
@@ -73,8 +92,7 @@ export function blockingCommands(node: Node): CommandSpec[] {
         const asked = manyKeys(call, 2)
         if (asked === undefined) return
         const { first, last, isHead, count } = asked
-        const keys = Array.from({ length: last - first + 1 }, (_, k) => first + k)
-        popOrWait(call, keys, 1, (later, key) => popSome(later, key, isHead, count))
+        popOrWait(call, { first, last, kind: LISTS, timeout: 1, serve: (later, key) => popSome(later, key, isHead, count) })
       },
     },
     {
@@ -105,6 +123,50 @@ export function blockingCommands(node: Node): CommandSpec[] {
       syntax: 'source destination timeout',
       summary: 'Moves the last element of a list to the head of another, or waits for one; BLMOVE is the newer form.',
       run: (call) => moveOrWait(call, false, true, 3),
+    },
+    {
+      ...waitsForSet,
+      name: 'BZPOPMIN',
+      arity: -3,
+      flags: ['write', 'noscript', 'blocking', 'fast'],
+      categories: ['write', 'sortedset', 'fast', 'blocking'],
+      keys: KEYS_BEFORE_LAST,
+      since: '5.0.0',
+      complexity: 'O(log N), N elements of the set',
+      syntax: 'key [key ...] timeout',
+      summary: 'Takes the element with the lowest score from the first sorted set that is there, or waits for one.',
+      run: (call) => popFirstElement(call, false),
+    },
+    {
+      ...waitsForSet,
+      name: 'BZPOPMAX',
+      arity: -3,
+      flags: ['write', 'noscript', 'blocking', 'fast'],
+      categories: ['write', 'sortedset', 'fast', 'blocking'],
+      keys: KEYS_BEFORE_LAST,
+      since: '5.0.0',
+      complexity: 'O(log N), N elements of the set',
+      syntax: 'key [key ...] timeout',
+      summary: 'Takes the element with the highest score from the first sorted set that is there, or waits for one.',
+      run: (call) => popFirstElement(call, true),
+    },
+    {
+      ...waitsForSet,
+      name: 'BZMPOP',
+      arity: -5,
+      flags: ['write', 'blocking', 'movablekeys'],
+      keys: NO_KEYS,
+      keysOf: (request) => countedKeys(request, 2),
+      since: '7.0.0',
+      complexity: 'O(K + M * log N), K keys, N elements of the set, M removed',
+      syntax: 'timeout numkeys key [key ...] MIN | MAX [COUNT count]',
+      summary: 'Takes elements from an end of the first sorted set that is there, or waits for one.',
+      run(call) {
+        const asked = parseManyPop(call, 2)
+        if (asked === undefined) return
+        const serve = (later: Call, key: number): boolean => popElements(later, { ...asked, first: key, last: key })
+        popOrWait(call, { ...asked, kind: KIND_ZSET, timeout: 1, serve })
+      },
     },
   ]
 }
