@@ -15,7 +15,9 @@ export class SystemClock implements Clock {
 
   /** @param notBefore the newest instant that the log has seen: a clock that was set back while the node was down does not take it back in time. */
   constructor(notBefore = 0) {
-    this.#origin = Math.max(Date.now(), notBefore) - performance.now()
+    const sinceStart = performance.now()
+    // Not Date.now(): it leaves out what is less than a millisecond, and this clock would be that much behind everybody else's.
+    this.#origin = Math.max(performance.timeOrigin + sinceStart, notBefore) - sinceStart
   }
 
   now(): Millis {

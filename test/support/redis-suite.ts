@@ -1,0 +1,137 @@
+// `npm run redis-suite -- <folder>`: redis-server's own tests, run against stockd as they are run against any server from outside.
+//
+//   git clone --depth 1 --branch 7.0.15 https://github.com/redis/redis redis-7.0.15
+//   npm run redis-suite -- redis-7.0.15                     all units of the table below, some minutes
+//   npm run redis-suite -- redis-7.0.15 unit/scan ...       these
+//   npm run redis-suite -- redis-7.0.15 unit/scan --only '/SCAN COUNT'   tests by name, or by a pattern behind a /
+//
+// Needs tclsh (Debian's tcl) and Redis's sources, which are read where they lie and never changed; nothing of them is in this tree. Every
+// unit gets a node of its own. Tests that start servers themselves, replicate or take minutes leave themselves out by their tags. What
+// else is left out is in SKIPPED, each with its reason, and a reason that has no test any more is a failure: the list cannot outlive what
+// it excuses. Exit code 0: no test of any unit has failed.
+
+import { spawn } from 'node:child_process'
+import { existsSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { startNode } from './server.ts'
+import { tempDir } from './temp-dir.ts'
+
+/** Tests that cannot pass, by unit and name: why. A name that begins with / is a pattern, as the suite reads it. */
+const SKIPPED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'unit/type/string': {},
+  'unit/type/incr': {},
+  'unit/type/hash': {},
+  'unit/type/list': {},
+  'unit/scan': {},
+  'unit/protocol': {},
+  'unit/pubsub': {},
+  'unit/auth': {},
+  'unit/acl': {},
+  'unit/info': {},
+  'unit/slowlog': {},
+}
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { only: { type: 'string', multiple: true, default: [] }, verbose: { type: 'boolean', default: false } },
+})
+const [folder, ...chosen] = positionals
+/** Without a test begun or ended for so long, a unit hangs. */
+const STUCK_SECONDS = 120
+
+if (folder === undefined || !existsSync(join(folder, 'tests/test_helper.tcl'))) {
+  console.error('usage: npm run redis-suite -- <folder of redis-server 7.0.15\'s sources> [unit ...] [--only <test>] [--verbose]')
+  process.exit(2)
+}
+process.once('SIGINT', () => process.exit(130))
+
+interface Outcome {
+  readonly unit: string
+  readonly passed: string[]
+  readonly failed: string[]
+  readonly skipped: string[]
+  /** Left out by their own tags, with the tag. */
+  readonly ignored: string[]
+  readonly seconds: number
+}
+
+const units = chosen.length > 0 ? chosen : Object.keys(SKIPPED)
+const problems: string[] = []
+const outcomes: Outcome[] = []
+for (const unit of units) {
+  const outcome = await runUnit(unit)
+  outcomes.push(outcome)
+  console.log(summary(outcome))
+  for (const failure of outcome.failed) problems.push(`${unit}: ${failure}`)
+  if (flags.only.length > 0) continue
+  for (const name of Object.keys(SKIPPED[unit] ?? {})) {
+    if (!outcome.skipped.some((skipped) => matches(name, skipped))) problems.push(`${unit}: no test is called '${name}' any more`)
+  }
+}
+const total = (count: (outcome: Outcome) => string[]): number => outcomes.reduce((sum, outcome) => sum + count(outcome).length, 0)
+console.log(
+  `${units.length} units: ${total((o) => o.passed)} passed, ${total((o) => o.failed)} failed, ${total((o) => o.skipped)} skipped with a ` +
+    `reason, ${total((o) => o.ignored)} not for servers from outside`,
+)
+for (const problem of problems) console.log(`\nFAILED ${problem}`)
+process.exitCode = problems.length === 0 ? 0 : 1
+
+function summary({ unit, passed, failed, skipped, ignored, seconds }: Outcome): string {
+  return (
+    `${unit.padEnd(24)} ${String(passed.length).padStart(4)} passed ${String(failed.length).padStart(3)} failed ` +
+    `${String(skipped.length).padStart(3)} skipped ${String(ignored.length).padStart(3)} ignored ${seconds.toFixed(0).padStart(5)} s`
+  )
+}
+
+/** As the suite matches names with --skipfile. */
+function matches(wanted: string, name: string): boolean {
+  return wanted.startsWith('/') ? new RegExp(wanted.slice(1)).test(name) : wanted === name
+}
+
+async function runUnit(unit: string): Promise<Outcome> {
+  await using node = await startNode({ args: ['--enable-debug-command', 'yes', '--latency-monitor-threshold', '1'] })
+  const began = performance.now()
+  const skipFile = join(tempDir(), 'skip')
+  writeFileSync(skipFile, Object.keys(SKIPPED[unit] ?? {}).join('\n'))
+  const child = spawn(
+    'tclsh',
+    [
+      ...['tests/test_helper.tcl', '--host', '127.0.0.1', '--port', String(node.port), '--durable', '--single', unit],
+      ...['--skipfile', skipFile, '--tags', '-slow -needs:debug -needs:repl', '--timeout', String(STUCK_SECONDS)],
+      ...flags.only.flatMap((name) => ['--only', name]),
+    ],
+    { cwd: resolve(folder), stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  let output = ''
+  child.stdout.setEncoding('utf8')
+  child.stdout.on('data', (chunk: string) => {
+    output += chunk
+    if (flags.verbose) process.stdout.write(chunk)
+  })
+  const code = await new Promise<number | null>((done, fail) => {
+    child.once('error', fail)
+    child.once('close', done)
+  })
+  const outcome = { unit, ...readOutput(output), seconds: (performance.now() - began) / 1000 }
+  if (node.exit !== null) outcome.failed.push(`the node died:\n${node.log().slice(-4000)}`)
+  if (code !== 0 && outcome.failed.length === 0) outcome.failed.push(`the suite ended with code ${code}:\n${output.slice(-4000)}`)
+  return outcome
+}
+
+/** Lines `[ok]: name (3 ms)`; what follows a failure up to the next such line is its story. */
+function readOutput(output: string): Pick<Outcome, 'passed' | 'failed' | 'skipped' | 'ignored'> {
+  const found = { passed: [] as string[], failed: [] as string[], skipped: [] as string[], ignored: [] as string[] }
+  // The end tells the failures a second time.
+  const [body] = output.replaceAll(/\x1b\[[\d;]*m/g, '').split(/^ +The End$/m)
+  for (const part of body.split(/^(?=\[[a-z]+\]: |\[\d+\/\d+ done\]: |Testing )/m)) {
+    const line = /^\[(ok|err|skip|ignore|exception|TIMEOUT)\]: (.*)/s.exec(part)
+    if (line === null) continue
+    const text = line[2].trimEnd()
+    if (line[1] === 'ok') found.passed.push(text.replace(/ \(\d+ ms\)$/, ''))
+    else if (line[1] === 'skip') found.skipped.push(text)
+    else if (line[1] === 'ignore') found.ignored.push(text)
+    else found.failed.push(text)
+  }
+  return found
+}
