@@ -2,7 +2,7 @@
 
 import { parseInt64, parseInteger, writeInteger } from '../../base/decimal.ts'
 import type { Hash } from '../../keyspace/collections/hash.ts'
-import { matchesGlob } from '../../keyspace/glob.ts'
+import { matchesGlob } from '../../base/glob.ts'
 import { addLongDoubles, formatLongDouble, parseLongDouble } from '../../keyspace/long-double.ts'
 import {
   HASH_VALUE_NOT_AN_INTEGER,

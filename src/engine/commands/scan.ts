@@ -3,7 +3,7 @@
 // A SCAN cursor is a place in the order of the keys' hashes, so whatever the table does meanwhile, a key that is there all the time comes
 // exactly once.
 
-import { matchesGlob } from '../../keyspace/glob.ts'
+import { matchesGlob } from '../../base/glob.ts'
 import type { Database } from '../../keyspace/database.ts'
 import { KIND_NAMES, KIND_STREAM } from '../../keyspace/row.ts'
 import { INVALID_CURSOR, SYNTAX } from '../../resp/errors.ts'

@@ -2,7 +2,7 @@
 
 import { parseInt64 } from '../../base/decimal.ts'
 import type { Members } from '../../keyspace/collections/set.ts'
-import { matchesGlob } from '../../keyspace/glob.ts'
+import { matchesGlob } from '../../base/glob.ts'
 import { INVALID_CURSOR, SYNTAX, VALUE_NOT_POSITIVE } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'

@@ -1,6 +1,6 @@
 // Sorted sets: members with scores, one by one.
 
-import { matchesGlob } from '../../../keyspace/glob.ts'
+import { matchesGlob } from '../../../base/glob.ts'
 import type { SortedSet } from '../../../keyspace/collections/sorted-set.ts'
 import { formatDouble, parseDouble } from '../../../keyspace/double.ts'
 import { INVALID_CURSOR, SYNTAX, VALUE_NOT_A_FLOAT } from '../../../resp/errors.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../../src/base/random.ts'
-import { matchesGlob } from '../../../src/keyspace/glob.ts'
+import { matchesGlob } from '../../../src/base/glob.ts'
 
 function matches(pattern: string, text: string): boolean {
   // The pattern and the text lie inside other bytes: nothing may be read beyond them.
@@ -118,5 +118,16 @@ describe('glob', () => {
       }
       if (matches(pattern, text) !== ends.has(text.length)) expect.fail(`${pattern} on ${text}`)
     }
+  })
+
+  it('does not look for long: a match that takes more steps than it may is none', () => {
+    const a = 'a'.repeat(1_000_000)
+    expect(matches(`*${a.slice(0, 500_000)}b`, a)).toBe(false)
+    expect(matches(`*${a.slice(0, 500_000)}b`, `${a}b`)).toBe(false)
+    expect(matches(`*[${a}]c`, a)).toBe(false)
+    // What is long but goes straight on is found.
+    expect(matches('*x*y', `${a}x${a}y`)).toBe(true)
+    expect(matches(`*${a}`, a)).toBe(true)
+    expect(matches(`${'?'.repeat(1_000_000)}`, a)).toBe(true)
   })
 })

@@ -1,7 +1,8 @@
-// Glob patterns as Redis's KEYS and SCAN MATCH read them:   * ? [abc] [^a-z] \x   on bytes.
+// Glob patterns as Redis's KEYS, SCAN MATCH and PSUBSCRIBE read them:   * ? [abc] [^a-z] \x   on bytes.
 //
 // Redis matches by recursion, a level per star. Every other element takes exactly one byte, so it is enough to remember the last star: when
-// the rest does not match, that star takes one byte more. At most pattern x text steps, no stack, the same answers. The odd cases are
+// the rest does not match, that star takes one byte more. No stack, the same answers. At most pattern x text steps, and, because both may
+// come from strangers and be megabytes, never more than a few milliseconds' worth: a match that takes longer is none. The odd cases are
 // Redis's too: an unclosed `[` reads to the end of the pattern, ranges compare bytes as signed chars, the empty text matches only the
 // empty pattern, and behind STARS_MAX stars nothing matches.
 
@@ -16,6 +17,10 @@ const CARET = 94
 /** How deep Redis goes (against patterns made to burn its stack). A star at the end of the pattern does not count. */
 const STARS_MAX = 1000
 
+/** A step is a byte of the pattern looked at. A match may take so many, and so many more for each byte of pattern and text. */
+const STEPS_MAX = 1 << 20
+const STEPS_PER_BYTE = 16
+
 /** Does text[start..end) match pattern[from..to)? */
 export function matchesGlob(pattern: Uint8Array, from: number, to: number, text: Uint8Array, start: number, end: number): boolean {
   if (start === end) return from === to
@@ -25,6 +30,7 @@ export function matchesGlob(pattern: Uint8Array, from: number, to: number, text:
   let retryPattern = -1
   let retryText = 0
   let stars = 0
+  let stepsLeft = STEPS_MAX + STEPS_PER_BYTE * (to - from + end - start)
   for (;;) {
     if (t === end) {
       while (p < to && pattern[p] === STAR) p++
@@ -38,7 +44,9 @@ export function matchesGlob(pattern: Uint8Array, from: number, to: number, text:
       retryText = t
       continue
     }
-    const next = p === to ? 0 : matchByte(pattern, p, to, text[t])
+    const next = p === to ? -p : matchByte(pattern, p, to, text[t])
+    stepsLeft -= Math.abs(next) - p + 1
+    if (stepsLeft < 0) return false
     if (next > 0) {
       p = next
       t++
@@ -50,13 +58,13 @@ export function matchesGlob(pattern: Uint8Array, from: number, to: number, text:
   }
 }
 
-/** Does the element at `p` match this byte? @returns where the next element starts; 0: no. */
+/** Does the element at `p` match this byte? @returns where the next element starts, negative if it does not match. */
 function matchByte(pattern: Uint8Array, p: number, to: number, byte: number): number {
   const c = pattern[p]
   if (c === QUESTION) return p + 1
   if (c === OPEN) return matchSet(pattern, p + 1, to, byte)
-  if (c === BACKSLASH && p + 1 < to) return pattern[p + 1] === byte ? p + 2 : 0
-  return c === byte ? p + 1 : 0
+  if (c === BACKSLASH && p + 1 < to) return pattern[p + 1] === byte ? p + 2 : -p
+  return c === byte ? p + 1 : -p
 }
 
 /** The same for what follows a `[`. */
@@ -76,8 +84,8 @@ function matchSet(pattern: Uint8Array, p: number, to: number, byte: number): num
       p += 2
     } else if (pattern[p] === byte) isMatch = true
   }
-  if (isMatch === isNegated) return 0
-  return p < to ? p + 1 : to
+  const next = p < to ? p + 1 : to
+  return isMatch === isNegated ? -next : next
 }
 
 function signed(byte: number): number {
