@@ -1,7 +1,8 @@
 // From a request to its command: which one, may it run, run it, count it. One request at a time, in place, nothing allocated.
 //
 // The checks come in redis-server's order and with its texts: unknown command or subcommand, arity, protected, NOAUTH, OOM, MISCONF,
-// LOADING, CLIENT PAUSE.
+// subscribed, LOADING, CLIENT PAUSE. Behind MULTI a request that has passed them is queued; one that has not makes EXEC refuse the transaction. EXEC is
+// checked as all that it will run.
 //
 // Time is read only where it can matter. A command that is flagged fast or is O(1) costs less than looking at the clock twice is worth:
 // one in 64 of its calls is timed, and `usec` is estimated from those. Every other command is timed each time, and so is every command
@@ -16,6 +17,7 @@ import { WORDS_BYTES_MAX } from '../base/limits.ts'
 import type { Session } from './session.ts'
 import { CommandStats, TIMED_ONE_IN } from './stats.ts'
 import type { Stats } from './stats.ts'
+import type { Transaction } from './transactions/transaction.ts'
 
 /** What `run` did with a request. */
 export type Ran = typeof ANSWERED | typeof POSTPONED | typeof UNKNOWN
@@ -41,6 +43,21 @@ const SKIP_SLOWLOG = 256
 const PROTECTED = 512
 /** Its arguments are words, short ones: it may make strings of them. */
 const WORDS = 1024
+/** What it changes, none of its arguments says: FLUSHALL, SWAPDB ... */
+export const KEYLESS = 2048
+/** Not inside MULTI. */
+const NO_MULTI = 4096
+/** It is not queued behind MULTI: it ends the transaction, or says that it cannot. */
+const UNQUEUED = 8192
+/** It is taken behind MULTI even when memory is over the limit. */
+const ENDS_MULTI = 16384
+const EXEC = 32768
+/** What EXEC is refused or postponed for, if one of its commands would be. */
+const CHECKED_BY_EXEC = WRITE | DENY_OOM | PAUSED_WITH_WRITES
+const UNQUEUED_NAMES: readonly string[] = ['EXEC', 'DISCARD', 'MULTI', 'WATCH', 'QUIT', 'RESET']
+const ENDS_MULTI_NAMES: readonly string[] = ['EXEC', 'DISCARD', 'QUIT', 'RESET']
+/** Who listens to channels may use it in RESP2, too. */
+const WHILE_SUBSCRIBED = 2048
 /** The groups whose commands take words; keys and values are data. */
 const WORD_GROUPS: readonly CommandSpec['group'][] = ['connection', 'server', 'stock', 'scripting']
 
@@ -68,9 +85,15 @@ class Command {
       has('loading', WHILE_LOADING) |
       has('skip_slowlog', SKIP_SLOWLOG) |
       has('protected', PROTECTED) |
+      has('no_multi', NO_MULTI) |
+      (UNQUEUED_NAMES.includes(spec.name) && spec.group !== 'stock' ? UNQUEUED : 0) |
+      (ENDS_MULTI_NAMES.includes(spec.name) ? ENDS_MULTI : 0) |
+      (spec.name === 'EXEC' ? EXEC : 0) |
+      (spec.whileSubscribed === true ? WHILE_SUBSCRIBED : 0) |
       (isCheap ? CHEAP : 0) |
       (WORD_GROUPS.includes(spec.group) && spec.takesData !== true ? WORDS : 0) |
       (spec.group === 'stock' || spec.group === 'scripting' ? STOCK : 0) |
+      (spec.keys.first === 0 && spec.group !== 'stock' && spec.group !== 'scripting' ? KEYLESS : 0) |
       (readsAll ? READS_ALL : 0)
   }
 }
@@ -129,26 +152,82 @@ export class Dispatcher {
     const reply = this.#reply
     const gate = this.gate
     const spec = this.#table.resolve(request)
+    session.lastCommand = spec
     if (spec === null) {
-      this.#refuse(unknownCommand(request), null)
+      this.#refuse(unknownCommand(request), null, session)
       return UNKNOWN
     }
     let command = this.#command
     if (command === null || command.spec !== spec) this.#command = command = this.#commands.get(spec)!
-    const { arity, bits, stats } = command
-    if (spec.subcommands !== undefined && request.argc >= 2) return this.#refuse(unknownSubcommand(request, spec.name), command)
-    if (arity >= 0 ? request.argc !== arity : request.argc < -arity) return this.#refuse(wrongArity(stats.fullName), command)
-    if ((bits & WORDS) !== 0 && request.end[request.argc - 1] - request.start[0] > WORDS_BYTES_MAX) return this.#refuse(TOO_LONG, command)
-    if ((bits & PROTECTED) !== 0 && !this.#isProtectedAllowed(session)) return this.#refuse(protectedText(spec.name), command)
-    if (!session.isAuthenticated && (bits & NO_AUTH) === 0) return this.#refuse(AUTHENTICATION_REQUIRED, command)
-    if (call.engine.outOfMemory && (bits & DENY_OOM) !== 0) return this.#refuse(OUT_OF_MEMORY, command)
-    if (gate.refusal !== null && (bits & WRITE) !== 0) return this.#refuse(gate.refusal, command)
-    if (gate.isLoading && (bits & WHILE_LOADING) === 0) return this.#refuse(LOADING, command)
+    const { arity, stats } = command
+    let { bits } = command
+    if (spec.subcommands !== undefined && request.argc >= 2) return this.#refuse(unknownSubcommand(request, spec.name), command, session)
+    if (arity >= 0 ? request.argc !== arity : request.argc < -arity) return this.#refuse(wrongArity(stats.fullName), command, session)
+    if ((bits & WORDS) !== 0 && request.end[request.argc - 1] - request.start[0] > WORDS_BYTES_MAX)
+      return this.#refuse(TOO_LONG, command, session)
+    if ((bits & PROTECTED) !== 0 && !this.#isProtectedAllowed(session)) return this.#refuse(protectedText(spec.name), command, session)
+    if (!session.isAuthenticated && (bits & NO_AUTH) === 0) return this.#refuse(AUTHENTICATION_REQUIRED, command, session)
+    const { transaction } = session
+    if (transaction !== null) {
+      if ((bits & NO_MULTI) !== 0) return this.#refuse('ERR Command not allowed inside a transaction', command, session)
+      bits = bitsBehindMulti(bits, transaction)
+    }
+    if (call.engine.outOfMemory && (bits & DENY_OOM) !== 0) return this.#refuse(OUT_OF_MEMORY, command, session)
+    if (gate.refusal !== null && (bits & WRITE) !== 0) return this.#refuse(gate.refusal, command, session)
+    if (session.subscriptions > 0 && session.protocol === 2 && (bits & WHILE_SUBSCRIBED) === 0)
+      return this.#refuse(notWhileSubscribed(stats.fullName), command)
+    if (gate.isLoading && (bits & WHILE_LOADING) === 0) return this.#refuse(LOADING, command, session)
     if (gate.pause !== 'none' && (gate.pause === 'all' || (bits & PAUSED_WITH_WRITES) !== 0)) return POSTPONED
+    if (transaction !== null && (bits & UNQUEUED) === 0) {
+      transaction.add(request, spec, command.bits)
+      this.bits = 0
+      reply.raw(QUEUED)
+      return ANSWERED
+    }
+    this.#execute(session, command)
+    return ANSWERED
+  }
 
+  /** EXEC: runs what was queued, whatever has become of the reasons to refuse it, and answers with the array of the replies. */
+  runQueued(session: Session, { queued }: Transaction): void {
+    const call = this.#call
+    const { request, reply } = call
+    const { journal } = call.engine
+    const wasSkipping = session.replyMode === 'skip'
+    let seen = READS_ALL
+    reply.array(queued.length)
+    session.mayNotWait = true
+    for (const { request: own, spec } of queued) {
+      const from = reply.length
+      const { total } = journal
+      const wasClosing = session.isClosing
+      call.request = own
+      const wasHeard = session.replyMode === 'on'
+      this.#execute(session, this.#commands.get(spec)!)
+      if (journal.total !== total) seen |= this.bits & (STOCK | WRITE | KEYLESS)
+      else seen |= this.bits & STOCK
+      // What was answered before CLIENT REPLY OFF has been answered; after CLIENT KILL of oneself nothing is.
+      if (wasClosing) reply.length = from
+      else if (session.replyMode === 'off' || session.replyMode === 'skip') {
+        if (wasHeard && session.replyMode === 'off') reply.floor = from
+        reply.length = reply.floor
+      }
+    }
+    session.mayNotWait = false
+    // CLIENT REPLY SKIP means the command behind EXEC.
+    if (session.replyMode === 'skip-next' && !wasSkipping) reply.floor = reply.length
+    this.#stats.commandsProcessed += queued.length
+    call.request = request
+    this.bits = seen
+  }
+
+  #execute(session: Session, command: Command): void {
+    const call = this.#call
+    const { gate } = this
+    const { bits, stats } = command
+    const reply = this.#reply
     this.bits = bits
-    call.spec = spec
-    session.lastCommand = spec
+    call.spec = command.spec
     const calls = stats.calls++
     if ((bits & CHEAP) !== 0 && (calls & (TIMED_ONE_IN - 1)) !== 0 && gate.slowMicros >= 1000 && gate.spikeMicros === Infinity) {
       command.run(call)
@@ -162,7 +241,6 @@ export class Dispatcher {
       this.#stats.countError(reply.lastError)
       reply.errors = 0
     }
-    return ANSWERED
   }
 
   /** A line of CommandStats for every command and subcommand. */
@@ -176,8 +254,16 @@ export class Dispatcher {
     }
   }
 
-  #refuse(text: string, command: Command | null): Ran {
+  #refuse(text: string, command: Command | null, session: Session): Ran {
     const reply = this.#reply
+    const { transaction } = session
+    if (transaction !== null) {
+      transaction.isRefused = true
+      if (command !== null && (command.bits & EXEC) !== 0) {
+        session.discard()
+        text = `EXECABORT Transaction discarded because of: ${text}`
+      }
+    }
     reply.error(text)
     reply.errors = 0
     this.#stats.countError(text)
@@ -204,7 +290,19 @@ export class Dispatcher {
   }
 }
 
+/** What a command is checked as while its session has a transaction. */
+function bitsBehindMulti(bits: number, { anyBits, allBits }: Transaction): number {
+  if ((bits & EXEC) !== 0) return (bits | (anyBits & CHECKED_BY_EXEC)) & (allBits | ~WHILE_LOADING)
+  // Queueing takes memory, too.
+  return (bits & ENDS_MULTI) !== 0 ? bits : bits | DENY_OOM
+}
+
+const QUEUED = Buffer.from('+QUEUED\r\n')
+
 const TOO_LONG = `ERR the arguments of this command have at most ${WORDS_BYTES_MAX} bytes`
+
+const notWhileSubscribed = (fullName: string): string =>
+  `ERR Can't execute '${fullName}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context`
 
 const protectedText = (name: string): string =>
   `ERR ${name} command not allowed. If the enable-${name.toLowerCase()}-command option is set to "local", you can run it from a local ` +

@@ -35,9 +35,13 @@ import type { CompactionStart, NodeLog, OpenLog } from './node-log.ts'
 import type { Options } from './options.ts'
 import { Session } from './session.ts'
 import type { Parked } from './session.ts'
-import { SocketTransport } from './socket.ts'
+import type { Transaction } from './transactions/transaction.ts'
+import { isLoopbackAddress, SocketTransport } from './socket.ts'
 import type { ReadMode } from './socket.ts'
 import { Stats } from './stats.ts'
+import { readCredentials } from './tls/credentials.ts'
+import type { Credentials } from './tls/credentials.ts'
+import { Handshakes } from './tls/handshakes.ts'
 import { Turn } from './turn.ts'
 import { KeyWaiters } from './key-waiters.ts'
 
@@ -458,6 +462,11 @@ export class Node {
     this.turn.checkParked()
   }
 
+  /** EXEC: runs these requests, one after another and nobody in between, and answers with the array of their replies. */
+  runQueued(session: Session, transaction: Transaction): void {
+    this.#dispatcher.runQueued(session, transaction)
+  }
+
   /** The command being run answers later; the session runs nothing else until then. */
   park(session: Session, parked: Parked): void {
     this.turn.park(session, parked)
@@ -523,7 +532,7 @@ export class Node {
     const idleMs = values.timeout * 1000
     let input = 0
     for (const session of this.sessions.values()) {
-      input += session.inputQueued
+      input += heldInput(session)
       if (session.isReadingPaused) this.turn.probe(session)
       if (session.isClosing || (session.hasEnded && session.parked !== null)) {
         const since = this.#closingSince.get(session) ?? now
@@ -540,10 +549,10 @@ export class Node {
   }
 
   #dropLargestInput(input: number, limit: number): void {
-    const largestFirst = [...this.sessions.values()].sort((a, b) => b.inputQueued - a.inputQueued)
+    const largestFirst = [...this.sessions.values()].sort((a, b) => heldInput(b) - heldInput(a))
     for (const session of largestFirst) {
       if (input <= limit) return
-      const bytes = session.inputQueued
+      const bytes = heldInput(session)
       this.stats.queryLimitClosed++
       this.env.say('warning', 'closed the client with the largest unfinished request: all of them together take too much memory', {
         id: session.id,
@@ -643,6 +652,11 @@ export class Node {
       turn.isStrict = this.log !== null && policy === 'always'
     })
   }
+}
+
+/** Bytes that a session has sent and that have not run. */
+function heldInput(session: Session): number {
+  return session.inputQueued + session.transactionBytes
 }
 
 /** How many files this process may open; Infinity where the system does not say. */

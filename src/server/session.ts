@@ -11,6 +11,7 @@ import type { Call, Client } from '../engine/call.ts'
 import type { CommandSpec } from '../engine/command.ts'
 import type { Protocol, Reply } from '../resp/reply.ts'
 import type { RequestParser } from '../resp/parser.ts'
+import type { Transaction } from './transactions/transaction.ts'
 import type { Transport } from './transport.ts'
 
 /** CLIENT REPLY. `skip-next` is the state between CLIENT REPLY SKIP and the command whose reply it drops. */
@@ -32,6 +33,15 @@ export interface Parked {
   readonly unparked?: () => void
   /** Writes the reply. Runs inside a turn. */
   answer(reply: Reply, timedOut: boolean): void
+}
+
+/** What a session listens to. */
+export interface Listening {
+  readonly channels: { readonly size: number }
+  readonly patterns: { readonly size: number }
+  readonly shards: { readonly size: number }
+  /** Listens to nothing any more. */
+  end(): void
 }
 
 /** Reply bytes that cannot leave yet. */
@@ -71,6 +81,8 @@ export class Session implements Client {
   replyMode: ReplyMode = 'on'
   /** Its commands do not wait: they answer as if their time had run out (inside EXEC). */
   mayNotWait = false
+  /** What it has sent since MULTI; null: its commands run as they come. */
+  transaction: Transaction | null = null
 
   /** Instant of the last input. */
   lastInteraction: Millis
@@ -102,6 +114,8 @@ export class Session implements Client {
   pushedBytes = 0
   /** How many channels and patterns it listens to. While there are any, what it does not read counts by the limits of `pubsub`. */
   subscriptions = 0
+  /** Which ones; null: it has never listened to any, or does not any more. */
+  listening: Listening | null = null
   /** Since when its output has been above the soft limit; 0: it is not. */
   overSoftSince = 0
 
@@ -146,14 +160,27 @@ export class Session implements Client {
     return this.parser.pendingBytes
   }
 
+  /** Bytes of requests that wait for EXEC (`multi-mem=`). */
+  get transactionBytes(): number {
+    return this.transaction === null ? 0 : this.transaction.bytes
+  }
+
+  /** The transaction is over, whatever its end was. */
+  discard(): void {
+    this.transaction = null
+  }
+
   /** Closes the connection: at once, or, if this session is the one that asked, after its reply. */
   kill(asker: Session | null = null): void {
     this.isClosing = true
-    if (asker !== this) this.transport.destroy()
+    if (asker === this) return
+    this.listening?.end()
+    this.transport.destroy()
   }
 
   /** RESET: everything that commands have set goes back to what it was after connecting. */
   reset(isAuthenticated: boolean): void {
+    this.discard()
     this.database = 0
     this.protocol = 2
     this.name = ''
@@ -162,6 +189,7 @@ export class Session implements Client {
     this.noEvict = false
     this.noTouch = false
     this.replyMode = 'on'
+    this.listening?.end()
   }
 }
 

@@ -18,7 +18,7 @@ import { BROKEN, REQUEST } from '../resp/parser.ts'
 import type { Reply } from '../resp/reply.ts'
 import type { Request } from '../resp/request.ts'
 import { Dirty } from './dirty.ts'
-import { ANSWERED, POSTPONED, READS_ALL, STOCK, WRITE } from './dispatch.ts'
+import { ANSWERED, KEYLESS, POSTPONED, READS_ALL, STOCK, WRITE } from './dispatch.ts'
 import type { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
 import { DEFAULT_OUTPUT_LIMITS } from './options/kinds.ts'
@@ -103,6 +103,8 @@ export class Turn {
 
   /** Whose command runs now. */
   #running: Session | null = null
+  /** What it was sent while its replies are dropped (CLIENT REPLY): this is not. */
+  readonly #loud: Buffer[] = []
   /** Sessions with messages that have not been delivered. */
   readonly #pushed = new Set<Session>()
   /** Runs once behind the command that runs now, before any other one. */
@@ -178,7 +180,10 @@ export class Turn {
     if (session.parked === null && !session.isReady && !session.isReadingPaused) this.#work(session)
     parser.keep(this.#engine.now)
     const pending = parser.pendingBytes
-    if (pending > this.inputBytesMax || (!parser.authenticated && session.inputBytes > UNAUTHENTICATED_QUERY_BYTES_MAX))
+    if (
+      pending + session.transactionBytes > this.inputBytesMax ||
+      (!parser.authenticated && session.inputBytes > UNAUTHENTICATED_QUERY_BYTES_MAX)
+    )
       this.#tooMuch(session)
     else if (pending > INPUT_PAUSE_BYTES && (session.isReady || session.parked !== null)) pauseReading(session)
   }
@@ -253,7 +258,11 @@ export class Turn {
    */
   push(session: Session, message: Buffer): void {
     if (session.isClosing) return
-    if (session === this.#running) return this.#reply.raw(message)
+    if (session === this.#running) {
+      if (session.replyMode === 'on') this.#reply.raw(message)
+      else this.#loud.push(message)
+      return
+    }
     session.pushed.push(message)
     session.pushedBytes += message.length
     this.#pushed.add(session)
@@ -298,6 +307,7 @@ export class Turn {
     session.pushed.length = 0
     session.pushedBytes = 0
     this.#pushed.delete(session)
+    session.discard()
     this.#forget(session)
   }
 
@@ -310,8 +320,12 @@ export class Turn {
     this.#waking.delete(session)
   }
 
-  /** The request being run answers later. */
+  /** The request being run answers later; inside EXEC it answers at once, as if its time had run out. */
   park(session: Session, parked: Parked): void {
+    if (session.mayNotWait) {
+      parked.unparked?.()
+      return parked.answer(this.#reply, true)
+    }
     session.parked = parked
     this.parked.add(session)
     if (parked.isReady !== undefined) this.#asked.add(session)
@@ -349,7 +363,7 @@ export class Turn {
   /** Closes the session when all its replies have left. */
   close(session: Session): void {
     session.isClosing = true
-    if (session.held.length === 0 && !this.#hasRun(session)) session.transport.end()
+    if (session.held.length === 0 && !this.#hasRun(session)) hangUp(session)
   }
 
   #isAnyReady(): boolean {
@@ -386,7 +400,7 @@ export class Turn {
     else parked.answer(reply, why === null && parked.isReady?.() !== true)
     reply.errors = 0
     if (reply.isTooLong) this.#tooLong(session)
-    else if (session.replyMode !== 'on') silence(session, reply, from)
+    else if (session.replyMode !== 'on') silence(session, reply)
     if (parked.lsn !== undefined) {
       session.lastLsn = parked.lsn
       this.#markUntil(parked.lsn, run, from)
@@ -487,7 +501,7 @@ export class Turn {
       commands++
       const wrote = journal.length !== recordsFrom
       if (wrote) session.lastLsn = this.lsn
-      if (session.replyMode !== 'on') silence(session, reply, from)
+      if (session.replyMode !== 'on') silence(session, reply)
       if (wrote || this.isStrict) this.#mark(session, run, from, recordsFrom)
       if (session.isReady || session.isClosing || session.parked !== null) break
     }
@@ -495,6 +509,13 @@ export class Turn {
     session.commands += commands
     this.#stats.commandsProcessed += commands
     run.end = reply.length
+  }
+
+  /** Drops the reply that starts at `from`, but not what the session was pushed. */
+  #silence(session: Session, from: number): void {
+    silence(session, this.#reply, from)
+    for (const message of this.#loud) this.#reply.raw(message)
+    this.#loud.length = 0
   }
 
   /** The session has had its share of this turn. */
@@ -523,7 +544,7 @@ export class Turn {
     this.#env.say('warning', 'closed a client whose request is too large', {
       id: session.id,
       addr: session.addr,
-      bytes: session.parser.pendingBytes,
+      bytes: session.parser.pendingBytes + session.transactionBytes,
     })
     session.isClosing = true
     session.transport.destroy()
@@ -649,7 +670,7 @@ export class Turn {
       const now = this.lsn
       dirty.wrote(journal.buffer, recordsFrom, journal.length, now)
       if ((bits & STOCK) !== 0) dirty.stock = now
-      else if (first === 0) dirty.wroteAll(now)
+      if ((bits & KEYLESS) !== 0) dirty.wroteAll(now)
       return now
     }
     if ((bits & READS_ALL) !== 0) return dirty.any
@@ -697,7 +718,7 @@ export class Turn {
     for (let i = 0; i < this.#runCount; i++) {
       const session = this.#runs[i].session!
       this.#runs[i].session = null
-      if (isAnyClosing && session.isClosing && !session.isClosed && session.held.length === 0) session.transport.end()
+      if (isAnyClosing && session.isClosing && !session.isClosed && session.held.length === 0) hangUp(session)
     }
     this.#runCount = 0
     this.#markCount = 0
@@ -740,6 +761,7 @@ export class Turn {
       addr: session.addr,
       queued: session.outputQueued,
     })
+    session.isClosing = true
     session.transport.destroy()
   }
 
@@ -787,7 +809,7 @@ export class Turn {
     }
     if (held.length > 0) return false
     if (!session.isClosing) this.drained(session)
-    else if (!session.isClosed && !this.#hasRun(session)) session.transport.end()
+    else if (!session.isClosed && !this.#hasRun(session)) hangUp(session)
     return true
   }
 
@@ -803,6 +825,12 @@ function isOver(limit: number, bytes: number): boolean {
   return limit > 0 && bytes > limit
 }
 
+/** Says no more, and hears no more. */
+function hangUp(session: Session): void {
+  session.listening?.end()
+  session.transport.end()
+}
+
 function pauseReading(session: Session): void {
   if (session.isReadingPaused) return
   session.isReadingPaused = true
@@ -815,14 +843,9 @@ function resumeReading(session: Session): void {
   session.transport.resume()
 }
 
-/** CLIENT REPLY OFF and SKIP: the reply that starts at `from` is dropped. */
-function silence(session: Session, reply: Reply, from: number): void {
-  if (session.replyMode === 'off') reply.length = from
-  else if (session.replyMode === 'skip') {
-    reply.length = from
-    session.replyMode = 'on'
-  } else if (session.replyMode === 'skip-next') {
-    reply.length = from
-    session.replyMode = 'skip'
-  }
+/** CLIENT REPLY OFF and SKIP: the reply is dropped; of an EXEC's, what came before them has been kept. */
+function silence(session: Session, reply: Reply): void {
+  reply.length = reply.floor
+  if (session.replyMode === 'skip') session.replyMode = 'on'
+  else if (session.replyMode === 'skip-next') session.replyMode = 'skip'
 }

@@ -12,12 +12,14 @@ import { connectionCommands } from './connection.ts'
 import { debugCommands } from './debug.ts'
 import { infoCommands } from './info.ts'
 import { observeCommands } from './observe.ts'
+import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
 import { stockAofCommands } from './stock-aof.ts'
 import { stockOutboxCommands } from './stock-outbox.ts'
 import { streamReadingCommands } from './streams/reading.ts'
 import { refusedStreamCommands } from './streams/refused.ts'
 import { stockAuditCommands } from './stock-audit.ts'
+import { transactionCommands } from './transactions.ts'
 
 /**
  * @param engineSpecs the engine's commands. Its MEMORY, which knows USAGE only, is taken into the one here; all else stays.
@@ -41,8 +43,10 @@ export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): Co
     ...stockAofCommands(node),
     ...stockOutboxCommands(node),
     ...blockingCommands(node),
+    ...pubsubCommands(node),
     ...streamReadingCommands(node),
     ...refusedStreamCommands(),
     ...stockAuditCommands(node),
+    ...transactionCommands(node),
   ]
 }

@@ -35,6 +35,8 @@ const PAGE_KEPT_BYTES = 4 * 1024 * 1024
 
 const STOPPING = 'ERR stock:events cannot be read any more: the node stops'
 
+const NOT_IN_EXEC = 'ERR stock:events is fetched from the log, and EXEC does not wait: read it outside of MULTI'
+
 const TYPE = Buffer.from('type')
 const PART = Buffer.from('part')
 const PSEQ = Buffer.from('pseq')
@@ -238,6 +240,7 @@ export class EventStream {
     work: (read: EventRead, feed: EventFeed) => Promise<Write | null>,
   ): void {
     const session = sessionOf(call)
+    if (session.mayNotWait) return call.reply.error(NOT_IN_EXEC)
     const read = new EventRead(session, deadline, writeEntries)
     const node = this.#node
     const { turn } = node
