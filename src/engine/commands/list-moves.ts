@@ -9,7 +9,18 @@ import type { Request } from '../../resp/request.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT, NO_KEYS } from '../command.ts'
 import { beginKeyRecord } from '../key-records.ts'
-import { areSame, changeCollection, databaseOf, findKey, hashOf, isForbidden, isKind, writeCollection } from './key-access.ts'
+import { GENERIC, LIST, announce } from '../notices.ts'
+import {
+  announceChange,
+  areSame,
+  changeCollection,
+  databaseOf,
+  findKey,
+  hashOf,
+  isForbidden,
+  isKind,
+  writeCollection,
+} from './key-access.ts'
 
 const LONG_MAX = 2n ** 63n - 1n
 const NUMKEYS = 'ERR numkeys should be greater than 0'
@@ -30,6 +41,7 @@ function remove(call: Call, key: number, list: List, isHead: boolean, n: number)
   const journal = beginKeyRecord(call, 3, isHead ? 'LPOP' : 'RPOP')
   journal.bytes(bytes, start[key], end[key])
   journal.integer(n)
+  announceChange(call, LIST, isHead ? 'lpop' : 'rpop', list, key)
 }
 
 /** Answers n elements from an end, the outermost first. */
@@ -95,6 +107,7 @@ export function moveOne(call: Call, fromHead: boolean, toHead: boolean): boolean
   if (found === undefined) return true
   const database = databaseOf(call)
   const { ref, keyHash } = found
+  let isEmpty = false
   if (areSame(request, 1, 2)) {
     lens.beginChange().rotate(fromHead, toHead)
     lens.endChange()
@@ -105,6 +118,7 @@ export function moveOne(call: Call, fromHead: boolean, toHead: boolean): boolean
     lens.open(database, ref, keyHash).beginChange()
     lens.take(fromHead)
     lens.endChange()
+    isEmpty = lens.count === 0
     changeCollection(call, 2, lens)
     lens.push(toHead, lens.taken, 0, lens.takenLength)
     lens.endChange()
@@ -114,6 +128,10 @@ export function moveOne(call: Call, fromHead: boolean, toHead: boolean): boolean
   for (let i = 1; i < 3; i++) journal.bytes(request.bytes, request.start[i], request.end[i])
   journal.word(fromHead ? 'LEFT' : 'RIGHT')
   journal.word(toHead ? 'LEFT' : 'RIGHT')
+  // What was pushed is told before what was popped.
+  announce(call, LIST, toHead ? 'lpush' : 'rpush', 2)
+  announce(call, LIST, fromHead ? 'lpop' : 'rpop', 1)
+  if (isEmpty) announce(call, GENERIC, 'del', 1)
   return true
 }
 
@@ -236,7 +254,7 @@ export const listMoveCommands: readonly CommandSpec[] = [
     since: '7.0.0',
     complexity: 'O(N+M), N keys, M elements returned',
     summary: 'Takes elements from an end of the first of several lists that is there.',
-    syntax: 'numkeys key [key ...] LEFT | RIGHT [COUNT count]',
+    syntax: 'numkeys key [key ...] <LEFT | RIGHT> [COUNT count]',
     run: lmpop,
   },
   {
@@ -249,7 +267,7 @@ export const listMoveCommands: readonly CommandSpec[] = [
     since: '6.2.0',
     complexity: 'O(1)',
     summary: 'Moves an element from an end of a list to an end of another, or of the same one.',
-    syntax: 'source destination LEFT | RIGHT LEFT | RIGHT',
+    syntax: 'source destination <LEFT | RIGHT> <LEFT | RIGHT>',
     run: lmove,
   },
   {

@@ -6,9 +6,10 @@ import { NO_SUCH_KEY, SYNTAX } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { beginKeyRecord, recordArguments } from '../key-records.ts'
+import { GENERIC, LIST, announce } from '../notices.ts'
 import { Chosen } from './chosen.ts'
 import { int64Argument } from './instants.ts'
-import { readCollection, startCollection, writeCollection } from './key-access.ts'
+import { announceChange, readCollection, startCollection, writeCollection } from './key-access.ts'
 import { listMoveCommands, listOf } from './list-moves.ts'
 
 const INDEX_OUT_OF_RANGE = 'ERR index out of range'
@@ -44,6 +45,7 @@ function push(call: Call, isHead: boolean, onlyOld: boolean): void {
   list.endChange()
   recordArguments(call, isHead ? 'LPUSH' : 'RPUSH', 1, argc - 1)
   call.reply.integer(list.count)
+  announce(call, LIST, isHead ? 'lpush' : 'rpush', 1)
 }
 
 function llen(call: Call): void {
@@ -102,6 +104,7 @@ function lset(call: Call): void {
   journal.bytes(bytes, start[1], end[1])
   journal.integer(index)
   journal.bytes(bytes, start[3], end[3])
+  announce(call, LIST, 'lset', 1)
   reply.ok()
 }
 
@@ -122,6 +125,7 @@ function linsert(call: Call): void {
   journal.word(isBefore ? 'BEFORE' : 'AFTER')
   journal.bytes(bytes, start[3], end[3])
   journal.bytes(bytes, start[4], end[4])
+  announce(call, LIST, 'linsert', 1)
   reply.integer(list.count)
 }
 
@@ -145,6 +149,7 @@ function lrem(call: Call): void {
   journal.bytes(bytes, start[1], end[1])
   journal.integer(fromTail ? -removed : removed)
   journal.bytes(bytes, start[3], end[3])
+  announceChange(call, LIST, 'lrem', list)
 }
 
 function ltrim(call: Call): void {
@@ -160,14 +165,18 @@ function ltrim(call: Call): void {
   const first = Math.max(0, fromHead(from, count))
   const last = Math.min(count - 1, fromHead(to, count))
   reply.ok()
+  announce(call, LIST, 'ltrim', 1)
   if (first > last) {
     list.database.remove(list.ref, list.keyHash)
-    return recordArguments(call, 'DEL', 1, 1)
+    recordArguments(call, 'DEL', 1, 1)
+    return announce(call, GENERIC, 'del', 1)
   }
-  if (last - first + 1 === count) return
-  list.beginChange().removeLast(count - 1 - last)
-  list.removeFirst(first)
-  list.endChange()
+  // Also if everything stays there is a record: for WATCH the key has changed.
+  if (last - first + 1 < count) {
+    list.beginChange().removeLast(count - 1 - last)
+    list.removeFirst(first)
+    list.endChange()
+  }
   const journal = beginKeyRecord(call, 4, 'LTRIM')
   journal.bytes(request.bytes, request.start[1], request.end[1])
   journal.integer(first)
@@ -341,7 +350,7 @@ const plainListCommands: readonly CommandSpec[] = [
     since: '2.2.0',
     complexity: 'O(N), N elements in front of the pivot',
     summary: 'Adds an element in front of another one, or behind it; -1 if there is no such one.',
-    syntax: 'key BEFORE | AFTER pivot element',
+    syntax: 'key <BEFORE | AFTER> pivot element',
     run: linsert,
   },
   {

@@ -212,7 +212,7 @@ function combine(call: Call, form: Form): void {
   else if (form.operation === 'difference') subtract(parsed, result)
   else forEachCommon(parsed, (bytes, start, end, score) => result.add(bytes, start, end, score))
   result.endChange()
-  if (isStored) return storeResult(call, result)
+  if (isStored) return storeResult(call, result, form.name)
   if (result.count === 0) return reply.array(0)
   replyElements(call, result, { from: 0, to: result.count }, false, parsed.hasScores)
   result.database.remove(result.ref, result.keyHash)
@@ -235,7 +235,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     since: '6.2.0',
     complexity: 'O(N + M * log M), N elements of all sources, M of the result',
     summary: 'The elements that any of these sorted sets has.',
-    syntax: 'numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]',
+    syntax: 'numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]',
     keysOf: (request) => countedKeys(request, 1),
     run: (call) => combine(call, { operation: 'union', name: 'zunion', result: 'answered' }),
   },
@@ -249,7 +249,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     since: '2.0.0',
     complexity: 'O(N + M * log M), N elements of all sources, M of the result',
     summary: 'Makes a sorted set of the elements that any of these has.',
-    syntax: 'destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]',
+    syntax: 'destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]',
     keysOf: storedKeys,
     run: (call) => combine(call, { operation: 'union', name: 'zunionstore', result: 'stored' }),
   },
@@ -263,7 +263,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     since: '6.2.0',
     complexity: 'O(N * K + M * log M), N elements of the smallest of K sources, M of the result',
     summary: 'The elements that all of these sorted sets have.',
-    syntax: 'numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]',
+    syntax: 'numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]',
     keysOf: (request) => countedKeys(request, 1),
     run: (call) => combine(call, { operation: 'intersection', name: 'zinter', result: 'answered' }),
   },
@@ -277,7 +277,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     since: '2.0.0',
     complexity: 'O(N * K + M * log M), N elements of the smallest of K sources, M of the result',
     summary: 'Makes a sorted set of the elements that all of these have.',
-    syntax: 'destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX]',
+    syntax: 'destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]',
     keysOf: storedKeys,
     run: (call) => combine(call, { operation: 'intersection', name: 'zinterstore', result: 'stored' }),
   },

@@ -15,6 +15,8 @@ function ends(set: SortedSet, count: number, isMax: boolean): RankRange {
   return isMax ? { from: set.count - taken, to: set.count } : { from: 0, to: taken }
 }
 
+const eventOf = (isMax: boolean): string => (isMax ? 'zpopmax' : 'zpopmin')
+
 const COUNT_NOT_POSITIVE = 'ERR count should be greater than 0'
 const KEYS_NOT_POSITIVE = 'ERR numkeys should be greater than 0'
 
@@ -41,7 +43,7 @@ function zpop(call: Call, isMax: boolean): void {
     reply.array(2)
     replyOne(call, set, range)
   }
-  removeElements(call, set, range)
+  removeElements(call, set, range, eventOf(isMax))
 }
 
 /** What ZMPOP and BZMPOP ask for: `numkeys key ... MIN|MAX [COUNT count]`. */
@@ -82,9 +84,10 @@ export function parseManyPop({ request, reply }: Call, at: number): ManyPop | un
  * Pops from the first of the keys that is there, with the reply of ZMPOP.
  * @returns whether there was one, or the client has its error; false: nothing has been replied.
  */
-export function popMany(call: Call, { first, last, isMax, count }: ManyPop): boolean {
-  return popFirst(call, first, last, (set, key) => {
+export function popMany(call: Call, asked: ManyPop): boolean {
+  return popFirst(call, asked, (set, key) => {
     const { request, reply } = call
+    const { isMax, count } = asked
     const range = ends(set, count, isMax)
     reply.array(2)
     reply.bulk(request.bytes, request.start[key], request.end[key])
@@ -100,7 +103,7 @@ export function popMany(call: Call, { first, last, isMax, count }: ManyPop): boo
 
 /** The same for one element, with the reply of BZPOPMIN and BZPOPMAX: key, member, score. */
 export function popOne(call: Call, first: number, last: number, isMax: boolean): boolean {
-  return popFirst(call, first, last, (set, key) => {
+  return popFirst(call, { first, last, isMax }, (set, key) => {
     const { request, reply } = call
     const range = ends(set, 1, isMax)
     reply.array(3)
@@ -110,12 +113,17 @@ export function popOne(call: Call, first: number, last: number, isMax: boolean):
   })
 }
 
-function popFirst(call: Call, first: number, last: number, answer: (set: SortedSet, key: number) => RankRange): boolean {
+/** @param answer replies and says which elements go. */
+function popFirst(
+  call: Call,
+  { first, last, isMax }: Pick<ManyPop, 'first' | 'last' | 'isMax'>,
+  answer: (set: SortedSet, key: number) => RankRange,
+): boolean {
   for (let key = first; key <= last; key++) {
     const set = writeCollection(call, key, lensOf(call))
     if (set === undefined) return true
     if (set === null) continue
-    removeElements(call, set, answer(set, key), key)
+    removeElements(call, set, answer(set, key), eventOf(isMax), key)
     return true
   }
   return false
@@ -163,7 +171,7 @@ export const sortedSetPopCommands: readonly CommandSpec[] = [
     since: '7.0.0',
     complexity: 'O(K + M * log N), K keys, N elements of the set, M removed',
     summary: 'Removes the first or the last elements of the first of these sorted sets that is there, and answers them.',
-    syntax: 'numkeys key [key ...] MIN | MAX [COUNT count]',
+    syntax: 'numkeys key [key ...] <MIN | MAX> [COUNT count]',
     keysOf: (request) => countedKeys(request, 1),
     run: zmpop,
   },

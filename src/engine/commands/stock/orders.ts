@@ -163,7 +163,7 @@ export const orderCommands: readonly CommandSpec[] = [
     since: '0.1.0',
     complexity: 'O(N log M) with N the number of items and M the number of holds of their SKUs',
     summary: 'Lets the hold of an order last longer, up to the smallest MAXHOLD of its SKUs.',
-    syntax: 'order EX seconds | PX milliseconds',
+    syntax: 'order <EX seconds | PX milliseconds>',
     run: extend,
   },
   {
