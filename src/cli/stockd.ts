@@ -99,19 +99,26 @@ function welcome(node: Node, endpoint: NodeEndpoint | null): void {
     const isHere = values.bind.some((address) => ['127.0.0.1', '*', '0.0.0.0'].includes(address))
     const host = isHere ? '' : `-h ${values.bind[0].replace(/^-/, '')} `
     const auth = values.requirepass === '' ? '' : ' (a password is set: --askpass)'
+    const way = node.port === 0 ? `-p ${node.tlsPort} --tls` : `-p ${node.port}`
     const kept = log === null ? 'nothing is kept: appendonly no' : `${values.dir} (appendfsync ${values.appendfsync})`
     process.stdout.write(
       `\n  stockd ${STOCKD_VERSION}  pid ${process.pid}  Node ${process.versions.node}\n` +
-        `    port      ${node.port} on ${values.bind.join(' ')}\n` +
+        (node.port === 0 ? '' : `    port      ${node.port} on ${values.bind.join(' ')}\n`) +
+        (node.tlsPort === 0 ? '' : `    TLS port  ${node.tlsPort} on ${values.bind.join(' ')}\n`) +
         `    log       ${kept}\n` +
         `    orders    ${log === null ? 'nowhere: appendonly no' : wayInWords(targetOf(node.options))}\n` +
         `    contents  ${node.contents()}\n` +
-        `    connect   redis-cli ${host}-p ${node.port}${auth}\n` +
+        `    connect   redis-cli ${host}${way}${auth}\n` +
         (endpoint === null ? '' : `    watch     ${endpoint.url}/metrics  /healthz  /readyz\n`) +
         `    stop      Ctrl-C, kill ${process.pid}, or SHUTDOWN\n\n`,
     )
   }
-  env.say('notice', 'ready to accept connections', { port: node.port, bind: values.bind.join(' '), version: STOCKD_VERSION })
+  env.say('notice', 'ready to accept connections', {
+    port: node.port,
+    ...(node.tlsPort === 0 ? {} : { tls_port: node.tlsPort, ...certificateFacts(node) }),
+    bind: values.bind.join(' '),
+    version: STOCKD_VERSION,
+  })
 }
 
 /** The first signal asks, the second insists. */
@@ -128,8 +135,21 @@ function listenToSignals(node: Node): void {
   }
   process.on('SIGTERM', asked)
   process.on('SIGINT', asked)
-  // A terminal that goes away takes nothing with it; there is nothing to reload yet.
-  process.on('SIGHUP', () => {})
+  // A terminal that goes away takes nothing with it.
+  process.on('SIGHUP', () => reload(node))
+}
+
+/** What files say that may change while the node runs. */
+function reload(node: Node): void {
+  if (node.credentials === null) return
+  const reason = node.reloadCredentials()
+  if (reason !== null) return node.env.say('warning', `SIGHUP: the certificate of before stays in use: ${reason}`)
+  node.env.say('notice', 'SIGHUP: new clients get the certificate that was read now', certificateFacts(node))
+}
+
+function certificateFacts({ credentials }: Node): Record<string, string> {
+  if (credentials === null) return {}
+  return { certificate: credentials.subject, until: new Date(credentials.validUntil).toISOString() }
 }
 
 async function stop(node: Node, request: ShutdownRequest): Promise<void> {

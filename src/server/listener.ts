@@ -6,6 +6,8 @@ import { StockdError } from '../base/error.ts'
 import { isLoopbackAddress } from './socket.ts'
 
 export interface ListenOptions {
+  /** The option that says which port, for whoever has to choose another. */
+  readonly option: 'port' | 'tls-port'
   /** Addresses; `*` is all of IPv4, `::*` all of IPv6; with `-` in front an address may be missing on this machine. */
   readonly bind: readonly string[]
   /** 0: a free one, the same on all addresses. */
@@ -25,7 +27,7 @@ export class Listener {
   }
 
   /** Opens all addresses or none. Throws StockdError LISTEN. */
-  async open({ bind, port, backlog }: ListenOptions): Promise<void> {
+  async open({ option, bind, port, backlog }: ListenOptions): Promise<void> {
     this.port = port
     try {
       for (const entry of bind) {
@@ -38,7 +40,7 @@ export class Listener {
         } catch (error) {
           const { code } = error as NodeJS.ErrnoException
           if (entry.startsWith('-') && MAY_BE_MISSING.has(code ?? '')) continue
-          throw new StockdError('LISTEN', reasonOf(code, host, this.port), { cause: error })
+          throw new StockdError('LISTEN', reasonOf({ code, host, port: this.port, option }), { cause: error })
         }
       }
       if (this.#servers.length === 0)
@@ -92,8 +94,16 @@ function listen({
   })
 }
 
-function reasonOf(code: string | undefined, host: string, port: number): string {
-  if (code === 'EADDRINUSE') return `port ${port} of ${host} is already in use; another server is running there, or choose another --port`
+interface Failed {
+  readonly code: string | undefined
+  readonly host: string
+  readonly port: number
+  readonly option: ListenOptions['option']
+}
+
+function reasonOf({ code, host, port, option }: Failed): string {
+  if (code === 'EADDRINUSE')
+    return `port ${port} of ${host} is already in use; another server is running there, or choose another --${option}`
   if (code === 'EACCES') return `port ${port} of ${host} may not be opened by this user; ports below 1024 need a privilege`
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `${host} is not an address of this machine; see --bind`
   return `cannot listen on ${host} port ${port} (${code ?? 'unknown error'})`

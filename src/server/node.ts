@@ -26,6 +26,7 @@ import { Request } from '../resp/request.ts'
 import { Auditor } from './audit/auditor.ts'
 import type { KeepEvidence } from './audit/auditor.ts'
 import { Backlog } from './backlog.ts'
+import { Channels } from './channels.ts'
 import { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
 import type { EventFeed, OpenFeed } from './event-feed.ts'
@@ -97,6 +98,22 @@ const RESERVED_CLIENTS = 32
 /** Unfinished requests of all sessions together may take this share of the memory. */
 const INPUT_SHARE = 0.25
 
+/** Options that make the credentials. */
+const TLS_OPTIONS = [
+  'tls-cert-file',
+  'tls-key-file',
+  'tls-key-file-pass',
+  'tls-ca-cert-file',
+  'tls-ca-cert-dir',
+  'tls-auth-clients',
+  'tls-protocols',
+  'tls-ciphers',
+  'tls-ciphersuites',
+  'tls-prefer-server-ciphers',
+  'tls-session-caching',
+  'tls-session-cache-timeout',
+] as const
+
 export const PROTECTED_TEXT =
   'DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode ' +
   'connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of ' +
@@ -135,9 +152,14 @@ export class Node {
 
   #feed: EventFeed | null = null
   readonly keyWaiters: KeyWaiters
+  readonly channels: Channels
   readonly #dispatcher: Dispatcher
   readonly #request = new Request()
   readonly #listener = new Listener((socket) => this.#accept(socket))
+  readonly #handshakes: Handshakes
+  readonly #tlsListener = new Listener((socket) => this.#handshakes.take(socket))
+  /** What TLS clients are shown; null: none are served. */
+  credentials: Credentials | null = null
   readonly #openLog: OpenLog | null
   readonly #openFeed: OpenFeed | undefined
   readonly #backlog: Backlog
@@ -177,8 +199,15 @@ export class Node {
     const call = new Call(this.engine, this.#request, new Reply(), nobody)
     this.#dispatcher = new Dispatcher({ call, table: this.commands, stats: this.stats, clock: env.clock })
     this.turn = new Turn({ engine: this.engine, log: new NoLog(), call, dispatcher: this.#dispatcher, stats: this.stats, env })
+    this.channels = new Channels(this.turn)
     this.keyWaiters = new KeyWaiters(this.engine, this.turn, this.stats)
     this.auditor = new Auditor(this, keepEvidence ?? null)
+    this.#handshakes = new Handshakes({
+      env,
+      stats: this.stats,
+      hasRoom: (underWay, socket) => this.sessions.size + underWay < this.#room(isLoopbackAddress(socket.remoteAddress ?? '')),
+      accept: (socket) => this.#accept(socket),
+    })
     this.#follow()
   }
 
@@ -198,9 +227,14 @@ export class Node {
     if (feed !== null) feed.onEntries = () => this.onEvents()
   }
 
-  /** The port that clients connect to. */
+  /** The port that clients connect to; 0: TLS only. */
   get port(): number {
     return this.#listener.port === 0 ? this.options.values.port : this.#listener.port
+  }
+
+  /** The port of clients that speak TLS; 0: none are served. */
+  get tlsPort(): number {
+    return this.options.values['tls-port']
   }
 
   /** LSN of the last record written so far, this turn's included. */
@@ -225,24 +259,34 @@ export class Node {
   /** Throws StockdError if the node cannot serve; then nothing is left open. */
   async start(): Promise<void> {
     const { values } = this.options
-    if (isOpenToOthers(values.bind) && values.requirepass === '' && values['protected-mode']) {
+    const asksForCertificates = values['tls-port'] !== 0 && values.port === 0 && values['tls-auth-clients'] === 'yes'
+    if (isOpenToOthers(values.bind) && values.requirepass === '' && values['protected-mode'] && !asksForCertificates) {
       throw new StockdError(
         'BAD_OPTION',
-        `bind ${values.bind.join(' ')} lets other machines in and there is no password: set STOCKD_REQUIREPASS, or --protected-mode no ` +
-          'where the network itself keeps strangers out',
+        `bind ${values.bind.join(' ')} lets other machines in and there is no password: set STOCKD_REQUIREPASS, serve clients with ` +
+          'certificates only (tls-port, port 0), or --protected-mode no where the network itself keeps strangers out',
       )
     }
+    if (this.tlsPort !== 0) this.#useCredentials(readCredentials(values, this.clock.now()))
     this.#warnOfFewDescriptors()
     await this.load()
     try {
-      await this.#listener.open({ bind: values.bind, port: values.port, backlog: values['tcp-backlog'] })
+      await this.#listen()
     } catch (error) {
+      this.#listener.close()
       this.phase = 'stopped'
       this.#stopBeat?.()
       await this.feed?.close(0)
       await this.log?.close(false)
       throw error
     }
+  }
+
+  async #listen(): Promise<void> {
+    const { bind, port, 'tcp-backlog': backlog } = this.options.values
+    const { tlsPort } = this
+    if (port !== 0 || tlsPort === 0) await this.#listener.open({ option: 'port', bind, port, backlog })
+    if (tlsPort !== 0) await this.#tlsListener.open({ option: 'tls-port', bind, port: tlsPort, backlog })
   }
 
   /** Everything but the network: a simulation stops here and brings its own transports to `open`. Throws StockdError. */
@@ -265,6 +309,7 @@ export class Node {
     if (this.phase === 'stopping' || this.phase === 'stopped') return
     this.phase = 'stopping'
     this.#listener.close()
+    this.#tlsListener.close()
     this.turn.stopReading(this.sessions.values())
     const deadline = this.clock.now() + this.options.values['shutdown-timeout'] * 1000
     this.unpause()
@@ -418,10 +463,38 @@ export class Node {
   /** Why this client is not let in, as Redis says it; null: it is. It is counted already. */
   #refusal(transport: SocketTransport): string | null {
     const { values } = this.options
-    const room = transport.isLoopback ? values.maxclients : Math.max(1, values.maxclients - RESERVED_CLIENTS)
-    if (this.sessions.size > room) return 'ERR max number of clients reached'
-    if (values['protected-mode'] && values.requirepass === '' && !transport.isLoopback) return PROTECTED_TEXT
+    if (this.sessions.size > this.#room(transport.isLoopback)) return 'ERR max number of clients reached'
+    // Whoever has shown a certificate that we asked for is no stranger.
+    const isStranger = !transport.isLoopback && !transport.isVouchedFor
+    if (values['protected-mode'] && values.requirepass === '' && isStranger) return PROTECTED_TEXT
     return null
+  }
+
+  /** How many clients there may be before this one is too many. */
+  #room(isLoopback: boolean): number {
+    const { maxclients } = this.options.values
+    return isLoopback ? maxclients : Math.max(1, maxclients - RESERVED_CLIENTS)
+  }
+
+  // TLS ----------------------------------------------------------------------------------------------------------------------------
+
+  /** SIGHUP: certificates, key and authorities are read again. @returns why they are not used, null: they are, or there is no TLS. */
+  reloadCredentials(): string | null {
+    if (this.credentials === null) return null
+    try {
+      this.#useCredentials(readCredentials(this.options.values, this.clock.now()))
+      return null
+    } catch (error) {
+      if (!(error instanceof StockdError)) throw error
+      return error.message
+    }
+  }
+
+  /** From the next connection on. Those that are open go on with what they have. */
+  #useCredentials(credentials: Credentials): void {
+    this.#handshakes.use(credentials)
+    this.credentials = credentials
+    for (const warning of credentials.warnings) this.env.say('warning', warning)
   }
 
   /** A session on any transport: the listener's, a test's, a simulation's. */
@@ -443,6 +516,7 @@ export class Node {
 
   closed(session: Session): void {
     this.sessions.delete(session.id)
+    this.channels.leave(session)
     this.turn.closed(session)
   }
 
@@ -541,7 +615,7 @@ export class Node {
         if (now - since >= (isOver ? LINGERING_MS_MAX : CLOSING_MS_MAX)) session.transport.destroy()
       } else if (!session.isAuthenticated && now - session.createdAt >= UNAUTHENTICATED_MS_MAX)
         this.#timeOut(session, 'did not authenticate')
-      else if (idleMs > 0 && session.parked === null && now - session.lastInteraction >= idleMs) this.#timeOut(session, 'was idle')
+      else if (idleMs > 0 && session.parked === null && session.subscriptions === 0 && now - session.lastInteraction >= idleMs) this.#timeOut(session, 'was idle')
       else if (this.#isStuck(session, now)) this.#timeOut(session, 'sent half a request and no more')
     }
     const limit = INPUT_SHARE * (values.maxmemory > 0 ? values.maxmemory : totalmem())
@@ -647,6 +721,10 @@ export class Node {
         ? `The operating system is not able to handle the specified number of clients, try with ${Math.max(1, descriptorLimit() - RESERVED_CLIENTS)}`
         : null,
     )
+    options.whenAnyChanged(TLS_OPTIONS, () => {
+      const reason = this.reloadCredentials()
+      return reason === null ? null : `Unable to update TLS configuration: ${reason}`
+    })
     options.whenChanged('appendfsync', (policy) => {
       this.log?.setPolicy(policy)
       turn.isStrict = this.log !== null && policy === 'always'

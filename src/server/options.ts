@@ -21,6 +21,7 @@ import {
   percentiles,
   Refused,
   text,
+  tlsProtocols,
   words,
   yesNo,
 } from './options/kinds.ts'
@@ -60,7 +61,7 @@ export const NO_HTTP = -1
 /** The table. Its order is the order of help and of the README. */
 const TABLE = {
   // Network
-  'port': option(integer(0, 65535), 7379, { about: 'TCP port; 0 takes a free one' }),
+  'port': option(integer(0, 65535), 7379, { about: 'TCP port; 0 takes a free one, and with a tls-port none' }),
   'bind': option(words, ['127.0.0.1'] as readonly string[], {
     about: 'addresses to listen on; one with - in front may be missing on this machine',
   }),
@@ -69,6 +70,32 @@ const TABLE = {
   'maxclients': option(integer(1, 1_000_000), 10_000, { mutable: true, about: 'connections at the same time' }),
   'timeout': option(integer(0, 2147483647), 0, { mutable: true, about: 'seconds after which an idle connection is closed; 0: never' }),
   'tcp-keepalive': option(integer(0, 2147483647), 300, { mutable: true, about: 'seconds between TCP keep-alive probes; 0: none' }),
+  'tls-port': option(integer(0, 65535), 0, { about: 'port of clients that speak TLS; 0: none' }),
+  'tls-cert-file': option(text(), '', {
+    mutable: true,
+    about: 'PEM file with the certificate of the node, and behind it those that signed it; read again by SIGHUP and when it is set',
+  }),
+  'tls-key-file': option(text(), '', { mutable: true, about: 'PEM file with the key of that certificate' }),
+  'tls-key-file-pass': option(text(), '', { mutable: true, secret: true, about: 'what unlocks that key' }),
+  'tls-ca-cert-file': option(text(), '', { mutable: true, about: 'PEM file with the authorities that sign the certificates of clients' }),
+  'tls-ca-cert-dir': option(text(), '', { mutable: true, about: 'directory of such files' }),
+  'tls-auth-clients': option(oneOf('yes', 'no', 'optional'), 'yes', {
+    mutable: true,
+    about: 'whether clients must show a certificate that an authority of ours has signed; optional: only those that have one',
+  }),
+  'tls-protocols': option(tlsProtocols, [] as readonly string[], {
+    mutable: true,
+    about: 'TLSv1.2 and TLSv1.3, or one of them; empty: both',
+  }),
+  'tls-ciphers': option(text(), '', { mutable: true, about: 'ciphers of TLS 1.2, as OpenSSL lists them; empty: those of Node' }),
+  'tls-ciphersuites': option(text(), '', { mutable: true, about: 'suites of TLS 1.3; empty: those of Node' }),
+  'tls-prefer-server-ciphers': option(yesNo, false, { mutable: true, about: 'our order of ciphers counts, not that of the client' }),
+  'tls-session-caching': option(yesNo, true, { mutable: true, about: 'clients that come again need no full handshake' }),
+  'tls-session-cache-size': option(integer(0), 20480, {
+    mutable: true,
+    about: 'accepted, for files that set it: what resumes a session is a ticket that the client keeps, the node keeps none',
+  }),
+  'tls-session-cache-timeout': option(integer(0, 2147483647), 300, { mutable: true, about: 'seconds for which that holds' }),
   'tcp-backlog': option(integer(0, 65535), 511, { about: 'connections that may wait to be accepted' }),
   'proto-max-bulk-len': option(memory(MIB, 512 * MIB), 512 * MIB, { mutable: true, about: 'longest single argument' }),
   'client-query-buffer-limit': option(memory(MIB), 4 * MIB, {
@@ -213,6 +240,7 @@ export class Options {
   readonly values: OptionValues
   /** The option file that this node was started with; CONFIG REWRITE writes it. */
   file: string | null = null
+  /** Several options may have one in common: it runs once for a change of any of them. */
   readonly #appliers = new Map<string, Applier>()
 
   constructor(values: Partial<OptionValues> = {}) {
@@ -246,6 +274,11 @@ export class Options {
     this.#appliers.set(name, (value) => apply(value as OptionValues[K]) ?? null)
   }
 
+  /** The same for options that only make sense together: it runs when all that change have their new value. */
+  whenAnyChanged(names: readonly OptionName[], apply: () => string | null): void {
+    for (const name of names) this.#appliers.set(name, apply)
+  }
+
   /** Changes several options at run time, all or none. */
   change(settings: readonly Setting[]): OptionRefusal | null {
     const specs: OptionSpec[] = []
@@ -269,14 +302,23 @@ export class Options {
     for (const [name, value] of wanted) {
       before.set(name, this.values[name as OptionName])
       this.#put(name, value)
-      const reason = this.#appliers.get(name)?.(value) ?? null
-      if (reason !== null) {
-        for (const [changed, old] of before) {
-          this.#put(changed, old)
-          if (changed !== name) this.#appliers.get(changed)?.(old)
-        }
-        return { name, reason }
-      }
+    }
+    const refusal = this.#apply(wanted)
+    if (refusal !== null) {
+      for (const [name, old] of before) this.#put(name, old)
+      this.#apply(before)
+    }
+    return refusal
+  }
+
+  #apply(changed: ReadonlyMap<string, unknown>): OptionRefusal | null {
+    const done = new Set<Applier>()
+    for (const [name, value] of changed) {
+      const applier = this.#appliers.get(name)
+      if (applier === undefined || done.has(applier)) continue
+      done.add(applier)
+      const reason = applier(value)
+      if (reason !== null) return { name, reason }
     }
     return null
   }

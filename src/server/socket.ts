@@ -6,13 +6,16 @@
 // then everything that a stream does for a write (a request object, a tick, its callbacks) is for nothing (another 10 %).
 //
 // Both rest on parts of Node that are not promised. Where they are not what is expected, sockets are used as everybody does, by 'data'
-// events and `write`: slower, otherwise the same. Both ways are tested.
+// events and `write`: slower, otherwise the same. Both ways are tested. Those that speak TLS are always used so.
 
 import { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { INPUT_HEADROOM } from '../resp/parser.ts'
 import type { Transport } from './transport.ts'
 
 const INPUT_BYTES = 64 * 1024
+/** What is written to a TLS socket is copied up to this size. */
+const COPIED_BYTES_MAX = 16 * 1024
 
 /** Who hears of a socket. Called with bytes that are valid during the call only. */
 export interface SocketOwner {
@@ -61,6 +64,10 @@ export class SocketTransport implements Transport {
   readonly laddr: string
   readonly isLoopback: boolean
   readonly fd: number
+  /** It speaks TLS, and the handshake is over. */
+  readonly isSecure: boolean
+  /** The peer has shown a certificate that an authority of ours has signed. */
+  readonly isVouchedFor: boolean
   /** How it is read. */
   readonly mode: ReadMode
   readonly #socket: Socket
@@ -79,10 +86,14 @@ export class SocketTransport implements Transport {
     this.isLoopback = isLoopbackAddress(accepted.remoteAddress ?? '')
     const handle = (accepted as WithHandle)._handle
     this.fd = handle?.fd ?? -1
+    this.isSecure = accepted instanceof TLSSocket
+    this.isVouchedFor = accepted instanceof TLSSocket && accepted.authorized
     // Events cannot come before the next turn of the loop, so the owner is known when they do.
     let owner: SocketOwner | null = null
     const shared =
-      wanted === 'shared' ? takeHandle(accepted, (bytes) => owner!.received(input, INPUT_HEADROOM, INPUT_HEADROOM + bytes)) : null
+      wanted === 'shared' && !this.isSecure
+        ? takeHandle(accepted, (bytes) => owner!.received(input, INPUT_HEADROOM, INPUT_HEADROOM + bytes))
+        : null
     this.mode = shared === null ? 'events' : 'shared'
     const socket = shared ?? accepted
     this.#socket = socket
@@ -115,8 +126,16 @@ export class SocketTransport implements Transport {
     const socket = this.#socket
     if (socket.destroyed || socket.writableEnded) return true
     if (this.#handle !== null) return this.#writeToHandle(this.#handle, bytes)
+    if (this.isSecure) return this.#writeSecurely(bytes)
     socket.write(bytes)
     return socket.writableLength === 0
+  }
+
+  /** Encrypted bytes never leave at once. A copy of a few lets the turn's buffer be used again; for many, that is worth less. */
+  #writeSecurely(bytes: Buffer): boolean {
+    const isSmall = bytes.length <= COPIED_BYTES_MAX && this.#socket.writableLength === 0
+    this.#socket.write(isSmall ? Buffer.from(bytes) : bytes)
+    return isSmall
   }
 
   #writeToHandle(handle: Handle, bytes: Buffer): boolean {

@@ -7,6 +7,8 @@ import type { CommandSpec } from '../engine/command.ts'
 import { Histogram } from './histogram.ts'
 import { Latency } from './latency.ts'
 import { Slowlog } from './slowlog.ts'
+import { HANDSHAKE_FAILURES } from './tls/handshakes.ts'
+import type { HandshakeFailure } from './tls/handshakes.ts'
 
 /** How many kinds of error replies are told apart; a client could make up more. */
 const ERROR_KINDS_MAX = 128
@@ -76,6 +78,8 @@ export class Stats {
   timeoutClosed = 0
   /** Connections that spoke HTTP, TLS or the like. */
   protocolMismatches = 0
+  /** TLS handshakes that came to nothing, by why. */
+  readonly handshakeFailures: Record<HandshakeFailure, number> = noFailures()
   authFailures = 0
   peakMemory = 0
   peakClients = 0
@@ -110,6 +114,11 @@ export class Stats {
     this.timeoutClosed = 0
     this.protocolMismatches = 0
     this.authFailures = 0
+    Object.assign(this.handshakeFailures, noFailures())
     this.longestTurn = 0
   }
+}
+
+function noFailures(): Record<HandshakeFailure, number> {
+  return Object.fromEntries(HANDSHAKE_FAILURES.map((reason) => [reason, 0])) as Record<HandshakeFailure, number>
 }

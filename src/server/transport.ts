@@ -9,7 +9,7 @@ export interface Transport {
   readonly fd: number
   /** Bytes that were written and not yet taken by the kernel. */
   readonly queued: number
-  /** @returns true if all bytes were taken at once (or nobody is there any more); false: they are queued, their memory must stay as it is. */
+  /** @returns true if all bytes were taken (or nobody is there any more): they may be overwritten; false: their memory must stay as it is. */
   write(bytes: Buffer): boolean
   /** Stops reading, so that the peer's own sending blocks. */
   pause(): void

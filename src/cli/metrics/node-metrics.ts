@@ -75,7 +75,8 @@ function processOf(node: Node): Family[] {
   ]
 }
 
-function clientsOf({ stats, sessions, options }: Node): Family[] {
+function clientsOf(node: Node): Family[] {
+  const { stats, sessions, options } = node
   return [
     gauge('stockd_connections', 'Clients that are connected.', () => sessions.size),
     gauge('stockd_connections_max', 'Clients that may be connected: maxclients.', () => options.values.maxclients),
@@ -100,6 +101,19 @@ function clientsOf({ stats, sessions, options }: Node): Family[] {
         not_resp: stats.protocolMismatches,
       }),
     ),
+    by(
+      'reason',
+      { name: 'stockd_tls_handshakes_failed_total', help: 'TLS connections that came to nothing.', type: 'counter' },
+      () => stats.handshakeFailures,
+    ),
+    {
+      name: 'stockd_tls_certificate_ends_timestamp_seconds',
+      help: 'When the certificate that TLS clients are shown ends, unix seconds.',
+      type: 'gauge',
+      collect(add) {
+        if (node.credentials !== null) add(node.credentials.validUntil / 1000)
+      },
+    },
     counter('stockd_auth_failures_total', 'Wrong passwords that clients gave.', () => stats.authFailures),
     by('direction', { name: 'stockd_network_bytes_total', help: 'Bytes from and to clients.', type: 'counter' }, () => ({
       received: stats.netInputBytes,

@@ -155,6 +155,23 @@ export const words: Kind<readonly string[]> = {
   format: (value) => value.join(' '),
 }
 
+/** Versions of TLS. Older ones are not offered, so they are not taken either. */
+export const tlsProtocols: Kind<readonly string[]> = {
+  label: 'TLSv1.2 TLSv1.3',
+  severalWords: true,
+  parse(value) {
+    const known = ['TLSv1.2', 'TLSv1.3']
+    const found: string[] = []
+    for (const word of value.split(' ').filter((part) => part !== '')) {
+      const version = known.find((one) => one.toLowerCase() === word.toLowerCase())
+      if (version === undefined) return new Refused('argument must name TLSv1.2 or TLSv1.3: older versions are not offered')
+      found.push(version)
+    }
+    return found
+  },
+  format: (versions) => versions.join(' '),
+}
+
 /** When a client that does not read its replies is closed: at once beyond `hardBytes`, or after `softSeconds` beyond `softBytes`. 0: never. */
 export interface OutputLimit {
   readonly hardBytes: number
