@@ -16,6 +16,7 @@ import { CommandTable } from './command.ts'
 import { ENGINE_COMMANDS } from './commands.ts'
 import { Journal } from './journal.ts'
 import { KeyRecords } from './key-records.ts'
+import { Notices } from './notices.ts'
 import { Outbox } from './outbox.ts'
 import { StockRecorder } from './records/stock-recorder.ts'
 import { StockReplay } from './records/stock-replay.ts'
@@ -54,6 +55,7 @@ export class Engine {
   readonly options: EngineOptions
   readonly journal: Journal
   readonly outbox = new Outbox()
+  readonly notices = new Notices()
   readonly random: Random
   readonly keyspace: Keyspace
   readonly ledger: Ledger
@@ -79,10 +81,10 @@ export class Engine {
       options: this.options,
       identity: { seed: mix(seed ^ LEDGER_SEED), nodeNumber: this.options.nodeNumber, idSalt: this.random.fork('ids').uint32() },
       names: this.keyspace.stockKeys,
-      facts: (state) => (recorder = new StockRecorder(state, this.journal, this.outbox)),
+      facts: (state) => (recorder = new StockRecorder(state, this)),
     })
     this.#stockRecorder = recorder
-    this.#keyRecords = new KeyRecords(this.keyspace, this.journal, () => this.ledger.flush())
+    this.#keyRecords = new KeyRecords(this, () => this.ledger.flush())
     this.#stockReplay = new StockReplay(this.ledger.state, this.outbox)
     this.#stockSnapshot = new StockSnapshot(this.ledger.state, this.outbox)
   }

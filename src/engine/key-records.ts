@@ -21,7 +21,9 @@ import type { Call } from './call.ts'
 import type { Chosen } from './commands/chosen.ts'
 import { replayElements, snapshotElements } from './collections/collection-records.ts'
 import { contradiction, expectArguments } from './contradiction.ts'
+import type { Engine } from './engine.ts'
 import { type Journal, encodedHead } from './journal.ts'
+import { EXPIRED } from './notices.ts'
 
 /** Rows that one piece of a snapshot covers: a few hundred microseconds. */
 const ROWS_PER_PIECE = 1000
@@ -92,10 +94,10 @@ export class KeyRecords {
   #selected = 0
 
   /**
-   * From here on the keyspace's expiries are written to the journal.
+   * From here on the keyspace's expiries are written to the journal, and announced.
    * @param forgetStock empties the ledger: a flush of database 0 was allowed while it held SKUs.
    */
-  constructor(keyspace: Keyspace, journal: Journal, forgetStock: () => void) {
+  constructor({ keyspace, journal, notices }: Pick<Engine, 'keyspace' | 'journal' | 'notices'>, forgetStock: () => void) {
     this.#keyspace = keyspace
     this.#forgetStock = forgetStock
     keyspace.onExpired = (database, bytes, start, end) => {
@@ -103,6 +105,7 @@ export class KeyRecords {
       journal.begin(2)
       journal.word('DEL')
       journal.bytes(bytes, start, end)
+      if (notices.mask !== 0) notices.tell(EXPIRED, 'expired', database, bytes, start, end)
     }
   }
 

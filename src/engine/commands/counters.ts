@@ -8,6 +8,7 @@ import { DECREMENT_OVERFLOW, INCREMENT_NOT_FINITE, INCREMENT_OVERFLOW, VALUE_NOT
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { recordSet } from '../key-records.ts'
+import { NEW, STRING, announce } from '../notices.ts'
 import { int64Argument } from './instants.ts'
 import { databaseOf, findKey, hashOf, isForbidden, isString } from './key-access.ts'
 
@@ -55,6 +56,8 @@ function store(call: Call, database: Database, ref: number, hash: number, length
   const { bytes, start, end } = call.request
   const row = database.putString(ref, hash, bytes, start[1], end[1], scratch, 0, length, encoding)
   recordSet(call, 1, scratch, 0, length, database.expires(row) ? 'keep' : 'none')
+  if (ref === 0) announce(call, NEW, 'new', 1)
+  announce(call, STRING, 'incrby', 1)
 }
 
 function incrby(call: Call): void {
@@ -98,6 +101,8 @@ function incrbyfloat(call: Call): void {
   const text = Buffer.from(formatLongDouble(after), 'latin1')
   const row = database.putString(ref, hash, request.bytes, request.start[1], request.end[1], text, 0, text.length, ENCODING_TEXT)
   recordSet(call, 1, text, 0, text.length, database.expires(row) ? 'keep' : 'none')
+  if (ref === 0) announce(call, NEW, 'new', 1)
+  announce(call, STRING, 'incrbyfloat', 1)
   reply.bulk(text)
 }
 

@@ -5,6 +5,7 @@ import { GT_AND_LT, NX_AND_OTHERS } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { recordArguments, recordExpiry } from '../key-records.ts'
+import { GENERIC, announce } from '../notices.ts'
 import { MILLISECONDS, SECONDS, type Unit, anyInstant } from './instants.ts'
 import { databaseOf, findKey, hashOf, isForbidden, peekKey } from './key-access.ts'
 
@@ -63,10 +64,12 @@ function expire(call: Call, unit: Unit, isRelative: boolean, command: string): v
   if (at <= call.now) {
     database.remove(ref, hash)
     recordArguments(call, 'DEL', 1, 1)
+    announce(call, GENERIC, 'del', 1)
   } else {
     database.setExpiry(ref, at)
     database.touch(ref)
     recordExpiry(call, 1, at)
+    announce(call, GENERIC, 'expire', 1)
   }
   reply.integer(1)
 }
@@ -94,6 +97,7 @@ function persist(call: Call): void {
   if (isForbidden(call, database, 1, ref)) return
   if (ref === 0 || !database.clearExpiry(ref)) return call.reply.integer(0)
   recordArguments(call, 'PERSIST', 1, 1)
+  announce(call, GENERIC, 'persist', 1)
   call.reply.integer(1)
 }
 

@@ -17,9 +17,10 @@ import {
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { beginKeyRecord, recordArguments, recordChosen } from '../key-records.ts'
+import { HASH, announce } from '../notices.ts'
 import { Chosen } from './chosen.ts'
 import { int64Argument } from './instants.ts'
-import { changeCollection, readCollection, startCollection, writeCollection } from './key-access.ts'
+import { announceChange, changeCollection, readCollection, startCollection, writeCollection } from './key-access.ts'
 import { isTooMany, sampleOf, visitSome } from './samples.ts'
 import { parseCursor, parseScanOptions } from './scan.ts'
 
@@ -63,6 +64,7 @@ function setAll(call: Call, command: string): number {
   for (let i = 2; i < argc; i += 2) if (hash.set(bytes, start[i], end[i], bytes, start[i + 1], end[i + 1])) added++
   hash.endChange()
   recordArguments(call, 'HSET', 1, argc - 1)
+  announce(call, HASH, 'hset', 1)
   return added
 }
 
@@ -85,6 +87,7 @@ function hsetnx(call: Call): void {
   hash.set(bytes, start[2], end[2], bytes, start[3], end[3])
   hash.endChange()
   recordArguments(call, 'HSET', 1, 3)
+  announce(call, HASH, 'hset', 1)
   reply.integer(1)
 }
 
@@ -115,7 +118,10 @@ function hdel(call: Call): void {
   hash.beginChange()
   for (let i = 2; i < argc; i++) if (hash.remove(bytes, start[i], end[i])) chosen.add(i)
   hash.endChange()
-  if (chosen.length > 0) recordChosen(call, 'HDEL', chosen)
+  if (chosen.length > 0) {
+    recordChosen(call, 'HDEL', chosen)
+    announceChange(call, HASH, 'hdel', hash)
+  }
   call.reply.integer(chosen.length)
 }
 
@@ -151,7 +157,7 @@ function all(call: Call, fields: boolean, values: boolean): void {
 }
 
 function hincrby(call: Call): void {
-  const { request, reply } = call
+  const { reply } = call
   const by = int64Argument(call, 3)
   if (by === undefined) return
   const found = writeCollection(call, 1, hashOfCall(call))
@@ -177,7 +183,7 @@ function hincrby(call: Call): void {
     length = scratch.write(String(exact), 0, 'latin1')
     reply.int64(exact)
   }
-  setResult(call, found, request.start[2], request.end[2], scratch, length)
+  setResult(call, found, 'hincrby', scratch, length)
 }
 
 function hincrbyfloat(call: Call): void {
@@ -196,19 +202,20 @@ function hincrbyfloat(call: Call): void {
   if (after.isInfinite) return reply.error(INCREMENT_NOT_FINITE)
   const text = Buffer.from(formatLongDouble(after), 'latin1')
   reply.bulk(text)
-  setResult(call, found, request.start[2], request.end[2], text, text.length)
+  setResult(call, found, 'hincrbyfloat', text, text.length)
 }
 
 /** Sets argument 2, a field, to the first `length` bytes of `value`; what is logged is this result. */
-function setResult(call: Call, found: Hash | null, fieldStart: number, fieldEnd: number, value: Uint8Array, length: number): void {
+function setResult(call: Call, found: Hash | null, event: string, value: Uint8Array, length: number): void {
   const { bytes, start, end } = call.request
   const hash = found === null ? startCollection(call, 1, hashOfCall(call)) : found.beginChange()
-  hash.set(bytes, fieldStart, fieldEnd, value, 0, length)
+  hash.set(bytes, start[2], end[2], value, 0, length)
   hash.endChange()
   const journal = beginKeyRecord(call, 4, 'HSET')
   journal.bytes(bytes, start[1], end[1])
-  journal.bytes(bytes, fieldStart, fieldEnd)
+  journal.bytes(bytes, start[2], end[2])
   journal.bytes(value, 0, length)
+  announce(call, HASH, event, 1)
 }
 
 function hrandfield(call: Call): void {

@@ -9,6 +9,7 @@ import type { Database } from '../../keyspace/database.ts'
 import { WRONG_TYPE } from '../../resp/errors.ts'
 import type { Request } from '../../resp/request.ts'
 import type { Call } from '../call.ts'
+import { GENERIC, MISSED, NEW, announce } from '../notices.ts'
 
 /** The stream of what has happened to stock and orders. The server reserves the name in database 0 when it can be read. */
 export const STOCK_EVENTS = Buffer.from('stock:events', 'latin1')
@@ -30,15 +31,22 @@ export function findKey(call: Call, database: Database, i: number, hash: number)
   return database.find(request.bytes, request.start[i], request.end[i], hash)
 }
 
-/** The live row of argument i, 0 if there is none. Counts a hit or a miss, and does not say that the key was used. */
-export function peekKey(call: Call, database: Database, i: number): number {
+/** The live row of argument i, 0 if there is none. Counts a hit or a miss, announces neither, and does not say that the key was used. */
+export function inspectKey(call: Call, database: Database, i: number): number {
   const ref = findKey(call, database, i, hashOf(call, database, i))
   if (ref === 0) call.engine.keyspace.misses++
   else call.engine.keyspace.hits++
   return ref
 }
 
-/** The live row of argument i, 0 if there is none. Counts a hit or a miss; the key was used now. */
+/** The same, and a miss is announced. */
+export function peekKey(call: Call, database: Database, i: number): number {
+  const ref = inspectKey(call, database, i)
+  if (ref === 0) announce(call, MISSED, 'keymiss', i)
+  return ref
+}
+
+/** The live row of argument i, 0 if there is none. Counts a hit or a miss, which is announced; the key was used now. */
 export function readKey(call: Call, database: Database, i: number): number {
   const ref = peekKey(call, database, i)
   if (ref !== 0) database.touch(ref)
@@ -83,11 +91,19 @@ export function writeCollection<Lens extends Collection>(call: Call, i: number, 
   return isKind(call, database, ref, lens.kind) ? lens.open(database, ref, hash) : undefined
 }
 
-/** A new collection for argument i, whose change has begun; there is no such key. */
+/** A new collection for argument i, announced, whose change has begun; there is no such key. */
 export function startCollection<Lens extends Collection>(call: Call, i: number, lens: Lens): Lens {
   const { bytes, start, end } = call.request
   const database = databaseOf(call)
+  announce(call, NEW, 'new', i)
   return lens.create(database, hashOf(call, database, i), bytes, start[i], end[i])
+}
+
+/** The collection of argument i has had an event of its kind; without elements the key has gone with it. */
+export function announceChange(call: Call, kind: number, event: string, collection: Collection, i = 1): void {
+  if (call.engine.notices.mask === 0) return
+  announce(call, kind, event, i)
+  if (collection.count === 0) announce(call, GENERIC, 'del', i)
 }
 
 /** The collection of argument i, its change begun, made if there is none. */

@@ -6,6 +6,7 @@ import { DATABASE_OUT_OF_RANGE, NO_SUCH_KEY, SAME_OBJECT, SYNTAX, VALUE_NOT_AN_I
 import type { Call } from '../call.ts'
 import { ALL_ARGUMENTS, type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { beginKeyRecord, copyKey, moveKey, recordArguments } from '../key-records.ts'
+import { GENERIC, NEW, announce, announceIn } from '../notices.ts'
 import { databaseCommands } from './databases.ts'
 import { expiryCommands } from './expiries.ts'
 import { anyForbidden, areSame, databaseOf, findKey, hashOf, isForbidden, isForbiddenIn, peekKey, readKey } from './key-access.ts'
@@ -28,6 +29,7 @@ function del(call: Call): void {
     database.remove(ref, hash)
     // A record of its own for each: a name that was not there is no fact. They lie in one batch, so a crash keeps all or none.
     recordArguments(call, 'DEL', i, i)
+    announce(call, GENERIC, 'del', i)
     deleted++
   }
   reply.integer(deleted)
@@ -68,6 +70,9 @@ function rename(call: Call, onlyNew: boolean): void {
 
   moveKey({ source: database, ref, target: database, request, key: 2 }, hash)
   recordArguments(call, 'RENAME', 1, 2)
+  announce(call, NEW, 'new', 2)
+  announce(call, GENERIC, 'rename_from', 1)
+  announce(call, GENERIC, 'rename_to', 2)
   if (onlyNew) reply.integer(1)
   else reply.ok()
 }
@@ -115,6 +120,8 @@ function copy(call: Call): void {
     journal.integer(number)
   }
   journal.word('REPLACE')
+  announceIn(call, number, NEW, 'new', 2)
+  announceIn(call, number, GENERIC, 'copy_to', 2)
   reply.integer(1)
 }
 
@@ -135,6 +142,9 @@ function move(call: Call): void {
 
   moveKey({ source, ref, target, request, key: 1 }, hash)
   recordArguments(call, 'MOVE', 1, 2)
+  announceIn(call, number, NEW, 'new', 1)
+  announce(call, GENERIC, 'move_from', 1)
+  announceIn(call, number, GENERIC, 'move_to', 1)
   reply.integer(1)
 }
 

@@ -8,7 +8,7 @@ import { SYNTAX } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, NO_KEYS } from '../command.ts'
 import { int64Argument } from './instants.ts'
-import { databaseOf, findKey, hashOf, peekKey } from './key-access.ts'
+import { databaseOf, findKey, hashOf, inspectKey } from './key-access.ts'
 
 /** Strings up to this length Redis keeps in one piece with their header. */
 const EMBEDDED_BYTES_MAX = 44
@@ -43,7 +43,7 @@ export function encodingName({ collections }: Keyspace, database: Database, ref:
 
 function encoding(call: Call): void {
   const database = databaseOf(call)
-  const ref = peekKey(call, database, 2)
+  const ref = inspectKey(call, database, 2)
   if (ref === 0) call.reply.nil()
   else call.reply.text(encodingName(call.engine.keyspace, database, ref))
 }
@@ -51,7 +51,7 @@ function encoding(call: Call): void {
 function refcount(call: Call): void {
   const { reply } = call
   const database = databaseOf(call)
-  const ref = peekKey(call, database, 2)
+  const ref = inspectKey(call, database, 2)
   if (ref === 0) return reply.nil()
   const n = database.kind(ref) === KIND_STRING && database.encoding(ref) === ENCODING_NATURAL ? asInteger(database, ref) : undefined
   reply.integer(n !== undefined && n >= 0 && n < SHARED_INTEGERS ? SHARED_REFERENCES : 1)
@@ -59,14 +59,14 @@ function refcount(call: Call): void {
 
 function idletime(call: Call): void {
   const database = databaseOf(call)
-  const ref = peekKey(call, database, 2)
+  const ref = inspectKey(call, database, 2)
   if (ref === 0) call.reply.nil()
   else call.reply.integer(call.engine.keyspace.idleSeconds(database, ref))
 }
 
 /** Without the LFU policy there is nothing to tell. */
 function freq(call: Call): void {
-  if (peekKey(call, databaseOf(call), 2) === 0) call.reply.nil()
+  if (inspectKey(call, databaseOf(call), 2) === 0) call.reply.nil()
   else call.reply.error(NO_FREQUENCIES)
 }
 

@@ -12,6 +12,7 @@ import { setRecords } from '../collections/set-records.ts'
 import { ALL_ARGUMENTS, type CommandSpec, NO_KEYS } from '../command.ts'
 import type { Request } from '../../resp/request.ts'
 import { beginKeyRecord, moveKey, recordArguments } from '../key-records.ts'
+import { GENERIC, NEW, SET, announce } from '../notices.ts'
 import { databaseOf, findKey, hashOf, isForbidden, isKind, readKey } from './key-access.ts'
 
 const LIMIT_NEGATIVE = "ERR LIMIT can't be negative"
@@ -60,8 +61,8 @@ const difference: Combination = ([first, ...others], into) => {
   }
 }
 
-/** SINTER, SUNION, SDIFF and their STOREs: sources are the arguments from `first` on; if that is 2, argument 1 is the destination. */
-function combine(call: Call, combination: Combination, first: number): void {
+/** SINTER, SUNION, SDIFF and their STOREs: sources are the arguments from `first` on; if that is 2, argument 1 is the destination, and has `event`. */
+function combine(call: Call, combination: Combination, first: number, event = ''): void {
   const { request, reply, engine } = call
   const { scratch, collections } = engine.keyspace
   const isStored = first === 2
@@ -75,7 +76,7 @@ function combine(call: Call, combination: Combination, first: number): void {
   result.create(scratch, scratch.hash(bytes, start[1], end[1]), bytes, start[1], end[1])
   combination(sources, result)
   result.endChange()
-  if (isStored) return store(call, result)
+  if (isStored) return store(call, result, event)
   reply.set(result.count)
   if (result.count === 0) return
   for (result.rewind(); result.next();) reply.bulk(result.elements, result.memberStart, result.memberEnd)
@@ -83,7 +84,7 @@ function combine(call: Call, combination: Combination, first: number): void {
 }
 
 /** Argument 1 becomes the result, whatever it was before. */
-function store(call: Call, result: Members): void {
+function store(call: Call, result: Members, event: string): void {
   const { request, reply } = call
   const database = databaseOf(call)
   const hash = hashOf(call, database, 1)
@@ -102,7 +103,9 @@ function store(call: Call, result: Members): void {
     }
     const pieces = setRecords.snapshot(result, { begin })
     while (pieces.next().done !== true);
-  }
+    if (old === 0) announce(call, NEW, 'new', 1)
+    announce(call, SET, event, 1)
+  } else if (old !== 0) announce(call, GENERIC, 'del', 1)
   reply.integer(result.count)
 }
 
@@ -172,7 +175,7 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     complexity: 'O(N * M), N members of the smallest of M sets',
     summary: 'Makes a set of the members that all of these sets have.',
     syntax: 'destination key [key ...]',
-    run: (call) => combine(call, intersection, 2),
+    run: (call) => combine(call, intersection, 2, 'sinterstore'),
   },
   {
     name: 'SUNION',
@@ -198,7 +201,7 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     complexity: 'O(N), N members of all sets',
     summary: 'Makes a set of the members that any of these sets has.',
     syntax: 'destination key [key ...]',
-    run: (call) => combine(call, union, 2),
+    run: (call) => combine(call, union, 2, 'sunionstore'),
   },
   {
     name: 'SDIFF',
@@ -224,6 +227,6 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     complexity: 'O(N), N members of all sets',
     summary: 'Makes a set of the members of the first set that no other has.',
     syntax: 'destination key [key ...]',
-    run: (call) => combine(call, difference, 2),
+    run: (call) => combine(call, difference, 2, 'sdiffstore'),
   },
 ]

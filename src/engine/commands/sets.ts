@@ -7,8 +7,10 @@ import { INVALID_CURSOR, SYNTAX, VALUE_NOT_POSITIVE } from '../../resp/errors.ts
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { beginKeyRecord, recordArguments, recordChosen } from '../key-records.ts'
+import { GENERIC, SET, announce } from '../notices.ts'
 import { Chosen } from './chosen.ts'
 import {
+  announceChange,
   areSame,
   changeCollection,
   databaseOf,
@@ -43,7 +45,10 @@ function sadd(call: Call): void {
   chosen.reset()
   for (let i = 2; i < argc; i++) if (set.add(bytes, start[i], end[i])) chosen.add(i)
   set.endChange()
-  if (chosen.length > 0) recordChosen(call, 'SADD', chosen)
+  if (chosen.length > 0) {
+    recordChosen(call, 'SADD', chosen)
+    announce(call, SET, 'sadd', 1)
+  }
   call.reply.integer(chosen.length)
 }
 
@@ -56,7 +61,10 @@ function srem(call: Call): void {
   set.beginChange()
   for (let i = 2; i < argc; i++) if (set.remove(bytes, start[i], end[i])) chosen.add(i)
   set.endChange()
-  if (chosen.length > 0) recordChosen(call, 'SREM', chosen)
+  if (chosen.length > 0) {
+    recordChosen(call, 'SREM', chosen)
+    announceChange(call, SET, 'srem', set)
+  }
   call.reply.integer(chosen.length)
 }
 
@@ -81,8 +89,12 @@ function smove(call: Call): void {
   chosen.reset()
   chosen.add(3)
   recordChosen(call, 'SREM', chosen)
+  announceChange(call, SET, 'srem', set)
   const other = changeCollection(call, 2, set)
-  if (other?.add(bytes, start[3], end[3]) === true) recordArguments(call, 'SADD', 2, 3)
+  if (other?.add(bytes, start[3], end[3]) === true) {
+    recordArguments(call, 'SADD', 2, 3)
+    announce(call, SET, 'sadd', 2)
+  }
   other?.endChange()
   reply.integer(1)
 }
@@ -124,11 +136,13 @@ function spop(call: Call): void {
   if (count === 0n) return reply.set(0)
 
   const wanted = Number(count ?? 1)
+  announce(call, SET, 'spop', 1)
   if (count !== undefined) reply.set(Math.min(wanted, set.count))
   if (wanted >= set.count) {
     for (set.rewind(); set.next();) replyMember(call, set)
     set.database.remove(set.ref, set.keyHash)
-    return recordArguments(call, 'DEL', 1, 1)
+    recordArguments(call, 'DEL', 1, 1)
+    return announce(call, GENERIC, 'del', 1)
   }
   const journal = beginKeyRecord(call, wanted + 2, 'SREM')
   journal.bytes(request.bytes, request.start[1], request.end[1])

@@ -6,6 +6,7 @@ import { OFFSET_OUT_OF_RANGE, STRING_TOO_LONG } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { recordArguments, recordSet } from '../key-records.ts'
+import { NEW, STRING, announce } from '../notices.ts'
 import { int64Argument } from './instants.ts'
 import { databaseOf, findKey, hashOf, isForbidden, isString, readKey } from './key-access.ts'
 
@@ -20,6 +21,8 @@ function append(call: Call): void {
   if (ref === 0) {
     database.putString(0, hash, bytes, start[1], end[1], bytes, start[2], end[2], ENCODING_NATURAL)
     recordSet(call, 1, bytes, start[2], end[2], 'none')
+    announce(call, NEW, 'new', 1)
+    announce(call, STRING, 'append', 1)
     return reply.integer(more)
   }
   if (!isString(call, database, ref)) return
@@ -27,7 +30,9 @@ function append(call: Call): void {
   if (before + more > STRING_BYTES_MAX) return reply.error(STRING_TOO_LONG)
   database.resizeString(ref, hash, before + more)
   database.overwrite(before, bytes, start[2], end[2])
-  if (more > 0) recordArguments(call, 'APPEND', 1, 2)
+  // Also if there is nothing to append: for WATCH and those who listen the key has changed.
+  recordArguments(call, 'APPEND', 1, 2)
+  announce(call, STRING, 'append', 1)
   reply.integer(before + more)
 }
 
@@ -84,6 +89,8 @@ function setrange(call: Call): void {
   else database.resizeString(ref, hash, length)
   database.overwrite(from, bytes, start[3], end[3])
   recordArguments(call, 'SETRANGE', 1, 3)
+  if (ref === 0) announce(call, NEW, 'new', 1)
+  announce(call, STRING, 'setrange', 1)
   reply.integer(length)
 }
 

@@ -8,6 +8,7 @@ import type { Request } from '../../resp/request.ts'
 import type { Call } from '../call.ts'
 import { ALL_ARGUMENTS, type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { beginKeyRecord, recordArguments, recordExpiry, recordSet } from '../key-records.ts'
+import { GENERIC, NEW, STRING, announce } from '../notices.ts'
 import { counterCommands } from './counters.ts'
 import { MILLISECONDS, SECONDS, type Unit, positiveInstant } from './instants.ts'
 import { anyForbidden, databaseOf, findKey, hashOf, isForbidden, isString, readKey } from './key-access.ts'
@@ -26,18 +27,24 @@ function replyValue(call: Call, database: Database, ref: number): void {
   call.reply.bulk(database.bytes, database.valueStart, database.valueEnd)
 }
 
-/** Sets argument `key` to argument `value`. @returns its row; an instant of expiry stays for the caller to decide. */
+/** Sets argument `key` to argument `value`, announced. @returns its row; an instant of expiry stays for the caller to decide. */
 function put(call: Call, database: Database, ref: number, hash: number, key: number, value: number): number {
   const { bytes, start, end } = call.request
+  if (call.engine.notices.mask !== 0) {
+    if (ref === 0) announce(call, NEW, 'new', key)
+    announce(call, STRING, 'set', key)
+  }
   return database.putString(ref, hash, bytes, start[key], end[key], bytes, start[value], end[value], ENCODING_NATURAL)
 }
 
-/** Sets argument `key` to argument `value` and gives it this instant, with the record. */
+/** Sets argument `key` to argument `value` and gives it this instant, with the record and the notices. */
 function store(call: Call, database: Database, ref: number, hash: number, key: number, value: number, expiry: Instant | 'none'): void {
   const { request } = call
   const row = put(call, database, ref, hash, key, value)
-  if (expiry !== 'none') database.setExpiry(row, expiry)
-  else if (ref !== 0) database.clearExpiry(row)
+  if (expiry !== 'none') {
+    database.setExpiry(row, expiry)
+    announce(call, GENERIC, 'expire', key)
+  } else if (ref !== 0) database.clearExpiry(row)
   recordSet(call, key, request.bytes, request.start[value], request.end[value], expiry)
 }
 
@@ -164,6 +171,7 @@ function getdel(call: Call): void {
   replyValue(call, database, ref)
   database.remove(ref, hashOf(call, database, 1))
   recordArguments(call, 'DEL', 1, 1)
+  announce(call, GENERIC, 'del', 1)
 }
 
 function getex(call: Call): void {
@@ -182,14 +190,18 @@ function getex(call: Call): void {
     if (options & (EXAT | PXAT) && at <= call.now) {
       database.remove(ref, hashOf(call, database, 1))
       recordArguments(call, 'DEL', 1, 1)
+      announce(call, GENERIC, 'del', 1)
     } else {
       database.setExpiry(ref, at)
       recordExpiry(call, 1, at)
+      announce(call, GENERIC, 'expire', 1)
     }
     return
   }
   replyValue(call, database, ref)
-  if (options & PERSIST && database.clearExpiry(ref)) recordArguments(call, 'PERSIST', 1, 1)
+  if (!(options & PERSIST) || !database.clearExpiry(ref)) return
+  recordArguments(call, 'PERSIST', 1, 1)
+  announce(call, GENERIC, 'persist', 1)
 }
 
 function mget(call: Call): void {

@@ -29,22 +29,28 @@ import { OrderExtra } from '../../stock/order-extra.ts'
 import type { OrderRequest } from '../../stock/order-request.ts'
 import type { Sku } from '../../stock/sku.ts'
 import { ORDER_STATES } from '../../stock/state.ts'
+import type { Engine } from '../engine.ts'
 import type { Journal } from '../journal.ts'
+import { BOOKING, INVENTORY, type Notices } from '../notices.ts'
 import { Outbox, PARTS } from '../outbox.ts'
 import { writeBalances, writeItemBalances } from './balances.ts'
 import { writeTerms } from './sku-terms.ts'
 
 const NOTHING = Buffer.alloc(0)
+/** SKUs are keys of this one. */
+const STOCK_DATABASE = 0
 
 export class StockRecorder implements LedgerFacts {
   readonly #state: LedgerState
   readonly #journal: Journal
   readonly #outbox: Outbox
+  readonly #notices: Notices
 
-  constructor(state: LedgerState, journal: Journal, outbox: Outbox) {
+  constructor(state: LedgerState, { journal, outbox, notices }: Pick<Engine, 'journal' | 'outbox' | 'notices'>) {
     this.#state = state
     this.#journal = journal
     this.#outbox = outbox
+    this.#notices = notices
   }
 
   orderReserved(order: number, request: OrderRequest): void {
@@ -60,6 +66,7 @@ export class StockRecorder implements LedgerFacts {
     if (options > 0) journal.word(request.isMade ? '*' : '-')
     if (options > 1) journal.bytes(ref.bytes, ref.start, ref.end)
     this.#newItems(order, request)
+    this.#announce(order, 'order.reserved')
   }
 
   orderPaid(order: number, request: OrderRequest): void {
@@ -75,6 +82,7 @@ export class StockRecorder implements LedgerFacts {
     journal.integer(0)
     if (ref.isPresent) journal.bytes(ref.bytes, ref.start, ref.end)
     this.#newItems(order, request)
+    this.#announce(order, 'order.confirmed')
   }
 
   orderConfirmed(order: number, at: number, sale: { kind: SaleKind; payment: Uint8Array | null; quantities: Int32Array }): void {
@@ -104,12 +112,14 @@ export class StockRecorder implements LedgerFacts {
       else journal.integer(quantities[i])
       writeItemBalances(journal, sku, sku.tagOf(rows.sequence(order)))
     }
+    this.#announce(order, 'order.confirmed', isPart ? null : quantities)
   }
 
   orderReleased(order: number, at: number, change: PartialChange): void {
     this.#order('ORDER.RELEASED', order, at, 6 + this.#named(order, change.quantities) * 4)
     this.#change(order, change)
     this.#items(order, change.quantities)
+    this.#announce(order, 'order.released', change.quantities)
   }
 
   orderExpired(order: number): void {
@@ -118,6 +128,7 @@ export class StockRecorder implements LedgerFacts {
     this.#order('ORDER.EXPIRED', order, rows.at(order), (isOwn ? 2 : 0) + this.#named(order, chosen) * 4)
     if (isOwn) this.#refAndReason(order)
     this.#items(order, chosen)
+    this.#announce(order, 'order.expired', chosen)
   }
 
   orderExtended(order: number, at: number): void {
@@ -126,6 +137,7 @@ export class StockRecorder implements LedgerFacts {
     this.#order('ORDER.EXTENDED', order, at, isOwn ? 3 : 1)
     this.#journal.integer(rows.deadline(order))
     if (isOwn) this.#refAndReason(order)
+    this.#announce(order, 'order.extended')
   }
 
   orderReturned(order: number, at: number, change: PartialChange & { readonly isNoRestock: boolean }): void {
@@ -133,6 +145,7 @@ export class StockRecorder implements LedgerFacts {
     this.#change(order, change)
     this.#journal.word(change.isNoRestock ? 'NORESTOCK' : 'RESTOCK')
     this.#items(order, change.quantities)
+    this.#announce(order, 'order.returned', change.quantities)
   }
 
   paymentOrphaned(order: number, at: number, payment: { ref: Uint8Array; isUnknown: boolean }): void {
@@ -141,6 +154,7 @@ export class StockRecorder implements LedgerFacts {
     this.#journal.bytes(payment.ref)
     this.#journal.bytes(this.#state.extraOf(order)?.reason ?? NOTHING)
     this.#journal.word(payment.isUnknown ? 'UNKNOWN' : 'KNOWN')
+    this.#announce(order, 'order.payment_orphaned')
   }
 
   tombstone(order: number, at: number, reason: Uint8Array | null): void {
@@ -173,11 +187,13 @@ export class StockRecorder implements LedgerFacts {
     this.#sku('STOCK.CREATED', sku, at, 11)
     this.#journal.integer(sku.origin.total)
     writeTerms(this.#journal, sku.terms)
+    this.#announceSku(sku, 'stock.created')
   }
 
   skuAltered(sku: Sku, at: number): void {
     this.#changedSku('STOCK.ALTERED', sku, at, 10)
     writeTerms(this.#journal, sku.terms)
+    this.#announceSku(sku, 'stock.altered')
   }
 
   skuAdjusted(sku: Sku, at: number, adjustment: Adjustment): void {
@@ -188,20 +204,26 @@ export class StockRecorder implements LedgerFacts {
     journal.integer(adjustment.applied)
     journal.bytes(Buffer.from(adjustment.reason, 'latin1'))
     journal.bytes(Buffer.from(adjustment.ref, 'latin1'))
+    this.#announceSku(sku, 'stock.adjusted')
   }
 
   skuDropped(sku: Sku, at: number): void {
     this.#changedSku('STOCK.DROPPED', sku, at, 0)
+    this.#announceSku(sku, 'stock.dropped')
   }
 
   soldOut(sku: Sku, at: number): void {
     this.#changedSku('STOCK.SOLDOUT', sku, at, 1)
     this.#journal.integer(sku.sellable)
+    this.#announceSku(sku, 'stock.soldout')
+    this.#notices.onSale?.('soldout', sku.name, sku.version)
   }
 
   availableAgain(sku: Sku, at: number): void {
     this.#changedSku('STOCK.AVAILABLE', sku, at, 1)
     this.#journal.integer(sku.sellable)
+    this.#announceSku(sku, 'stock.available')
+    this.#notices.onSale?.('available', sku.name, sku.version)
   }
 
   /** Tells the numbers of `limit` SKUs, at most, that changed since a mark told them: nothing if there are none. @returns how many are left. */
@@ -310,6 +332,21 @@ export class StockRecorder implements LedgerFacts {
       journal.integer(request.quantity[i])
       journal.balances(sku.available, sku.reserved, sku.sold, sku.tag.bytes)
     }
+  }
+
+  /** The event of an order is one of each of its SKUs; of those with a quantity, if quantities are given. */
+  #announce(order: number, event: string, quantities: Int32Array | null = null): void {
+    if ((this.#notices.mask & BOOKING) === 0) return
+    const items = this.#state.rows.itemCount(order)
+    for (let i = 0; i < items; i++) {
+      if (quantities !== null && quantities[i] === 0) continue
+      const { name } = this.#state.skuOf(order, i)
+      this.#notices.tell(BOOKING, event, STOCK_DATABASE, name, 0, name.length)
+    }
+  }
+
+  #announceSku({ name }: Sku, event: string): void {
+    this.#notices.tell(INVENTORY, event, STOCK_DATABASE, name, 0, name.length)
   }
 
   #partOf(order: number): number {

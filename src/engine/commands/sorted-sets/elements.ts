@@ -5,6 +5,7 @@ import { formatDouble } from '../../../keyspace/double.ts'
 import type { Call } from '../../call.ts'
 import { sortedSetRecords } from '../../collections/sorted-set-records.ts'
 import { beginKeyRecord, moveKey, recordArguments } from '../../key-records.ts'
+import { GENERIC, NEW, ZSET, announce } from '../../notices.ts'
 import { databaseOf, findKey, hashOf, readCollection } from '../key-access.ts'
 
 export const lensOf = (call: Call): SortedSet => call.engine.keyspace.collections.sortedSet
@@ -37,13 +38,15 @@ export function replyElements(call: Call, set: SortedSet, range: RankRange, isRe
   })
 }
 
-/** Removes elements from..to of the order of the set of argument `key`, with the record; its change has not begun. */
-export function removeElements(call: Call, set: SortedSet, range: RankRange, key = 1): void {
+/** Removes elements from..to of the order of the set of argument `key`, which is `event`, with the record; its change has not begun. */
+export function removeElements(call: Call, set: SortedSet, range: RankRange, event: string, key = 1): void {
   const count = range.to - range.from
   if (count <= 0) return
+  announce(call, ZSET, event, key)
   if (count === set.count) {
     set.database.remove(set.ref, set.keyHash)
-    return recordArguments(call, 'DEL', key, key)
+    recordArguments(call, 'DEL', key, key)
+    return announce(call, GENERIC, 'del', key)
   }
   const { bytes, start, end } = call.request
   const journal = beginKeyRecord(call, count + 2, 'ZREM')
@@ -82,8 +85,8 @@ function plainZeros(result: SortedSet): void {
   result.endChange()
 }
 
-/** Argument 1 becomes the result, whatever it was before; the reply is how many elements it has. */
-export function storeResult(call: Call, result: SortedSet): void {
+/** Argument 1 becomes the result, whatever it was before, which is `event`; the reply is how many elements it has. */
+export function storeResult(call: Call, result: SortedSet, event: string): void {
   const { request, reply } = call
   const database = databaseOf(call)
   const hash = hashOf(call, database, 1)
@@ -103,6 +106,8 @@ export function storeResult(call: Call, result: SortedSet): void {
     }
     const pieces = sortedSetRecords.snapshot(result, { begin })
     while (pieces.next().done !== true);
-  }
+    if (old === 0) announce(call, NEW, 'new', 1)
+    announce(call, ZSET, event, 1)
+  } else if (old !== 0) announce(call, GENERIC, 'del', 1)
   reply.integer(result.count)
 }

@@ -9,8 +9,9 @@ import type { Call } from '../../call.ts'
 import { writeScore } from '../../collections/sorted-set-records.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../../command.ts'
 import { beginKeyRecord, recordChosen } from '../../key-records.ts'
+import { ZSET, announce } from '../../notices.ts'
 import { Chosen } from '../chosen.ts'
-import { startCollection, writeCollection } from '../key-access.ts'
+import { announceChange, startCollection, writeCollection } from '../key-access.ts'
 import { isTooMany, sampleOf, visitSome } from '../samples.ts'
 import { parseCursor, parseScanOptions } from '../scan.ts'
 import { keptScore, lensOf, readSortedSet, replyElements, replyMember, replyScore } from './elements.ts'
@@ -97,12 +98,12 @@ function zadd(call: Call, given: number): void {
     chosen.add(i)
   }
   set.endChange()
-  if (chosen.length > 0) recordScores(call)
+  if (chosen.length > 0) recordScores(call, 'zadd')
   reply.integer(options & CH ? chosen.length : added)
 }
 
 /** `ZADD key score member ...`: those chosen, with the scores that they have got. */
-function recordScores(call: Call): void {
+function recordScores(call: Call, event: string): void {
   const { bytes, start, end } = call.request
   const journal = beginKeyRecord(call, 2 + 2 * chosen.length, 'ZADD')
   journal.bytes(bytes, start[1], end[1])
@@ -111,6 +112,7 @@ function recordScores(call: Call): void {
     writeScore(journal, scores[i])
     journal.bytes(bytes, start[i + 1], end[i + 1])
   }
+  announce(call, ZSET, event, 1)
 }
 
 /** Argument i is by how much, the one behind it the member. */
@@ -133,7 +135,7 @@ function increment(call: Call, found: SortedSet | null, i: number, options: numb
   set.endChange()
   chosen.reset()
   chosen.add(i)
-  recordScores(call)
+  recordScores(call, 'zincr')
   replyScore(call, score)
 }
 
@@ -146,7 +148,10 @@ function zrem(call: Call): void {
   set.beginChange()
   for (let i = 2; i < argc; i++) if (set.remove(bytes, start[i], end[i])) chosen.add(i)
   set.endChange()
-  if (chosen.length > 0) recordChosen(call, 'ZREM', chosen)
+  if (chosen.length > 0) {
+    recordChosen(call, 'ZREM', chosen)
+    announceChange(call, ZSET, 'zrem', set)
+  }
   call.reply.integer(chosen.length)
 }
 

@@ -136,7 +136,7 @@ function range(call: Call, { by: givenBy, isReversed: givenReversed, isStored = 
       result.add(elements, memberStart, memberEnd, keptScore(result, score, memberEnd - memberStart))
     })
     result.endChange()
-    return storeResult(call, result)
+    return storeResult(call, result, 'zrangestore')
   }
   if (set === null) reply.array(0)
   else replyElements(call, set, found, isReversed, hasScores)
@@ -159,13 +159,13 @@ function count(call: Call, by: By): void {
   call.reply.integer(Math.max(0, to - from))
 }
 
-function removeRange(call: Call, by: By): void {
+function removeRange(call: Call, by: By, event: string): void {
   const parsed = parseRange(call, by, 2, 3, false)
   if (parsed === undefined) return
   const set = writeCollection(call, 1, lensOf(call))
   if (set === undefined) return
   const found = set === null ? { from: 0, to: 0 } : parsed(set)
-  if (set !== null) removeElements(call, set, found)
+  if (set !== null) removeElements(call, set, found, event)
   call.reply.integer(Math.max(0, found.to - found.from))
 }
 
@@ -298,7 +298,7 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     complexity: 'O(M * log N), N elements of the set, M removed',
     summary: 'Removes the elements of a range by rank; answers how many there were.',
     syntax: 'key start stop',
-    run: (call) => removeRange(call, 'rank'),
+    run: (call) => removeRange(call, 'rank', 'zremrangebyrank'),
   },
   {
     name: 'ZREMRANGEBYSCORE',
@@ -311,7 +311,7 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     complexity: 'O(M * log N), N elements of the set, M removed',
     summary: 'Removes the elements between two scores; answers how many there were.',
     syntax: 'key min max',
-    run: (call) => removeRange(call, 'score'),
+    run: (call) => removeRange(call, 'score', 'zremrangebyscore'),
   },
   {
     name: 'ZREMRANGEBYLEX',
@@ -324,6 +324,6 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     complexity: 'O(M * log N), N elements of the set, M removed',
     summary: 'Removes the members between two, by their bytes; answers how many there were.',
     syntax: 'key min max',
-    run: (call) => removeRange(call, 'lex'),
+    run: (call) => removeRange(call, 'lex', 'zremrangebylex'),
   },
 ]
