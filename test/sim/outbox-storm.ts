@@ -187,7 +187,7 @@ class Storm {
       ...{ disk: this.#disk, directory: DIRECTORY, marks, stream: STREAM, lastLsn: log.last, pseqs, durable, trail, env, later },
     })
     const store = { ...this.#store.connect(() => life.isAlive), close: () => Promise.resolve() } as unknown as Store
-    const sink = new SqliteSink({ stream: STREAM, source, from, pseqs, changed() {}, store, env })
+    const sink = new SqliteSink({ stream: STREAM, source, from, pseqs, changed() {}, store, env, fullDisk: () => null })
     const follower = new LogFollower(this.#disk, DIRECTORY, marks)
     const shelf = new Shelf(
       { disk: this.#disk, directory: DIRECTORY, historyMs: this.#hasRestores ? 1e9 : 0, historyBytes: 2 ** 40, backlogBytes: 1 },

@@ -3,6 +3,7 @@
 //
 // What stays true: nothing is carried that is not durable; nothing is kept here that the log does not have. It may end at any moment.
 
+import { dirname, resolve } from 'node:path'
 import type { Disk } from '../../aof/disk.ts'
 import { LogFollower, LogMarks } from '../../aof/follower.ts'
 import { PARTS } from '../../engine/outbox.ts'
@@ -84,7 +85,10 @@ export class Outbox {
         break
       case 'sqlite': {
         const store = new SqliteStore({ path: target.file, mode: 'own', now: () => env.now() })
-        this.#sink = new SqliteSink({ ...sinkParts, store, env })
+        // A database elsewhere takes nothing from the log, and what it stores makes room there.
+        const isBeside = dirname(target.file) === resolve(directory)
+        const fullDisk = (growth: number): string | null => (isBeside ? this.#shelf.fullDisk(growth) : null)
+        this.#sink = new SqliteSink({ ...sinkParts, store, env, fullDisk })
         break
       }
       case 'amqp':

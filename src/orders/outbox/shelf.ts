@@ -26,6 +26,8 @@ const AUTO = -1
 const HISTORY_SHARE = 0.1
 const HISTORY_SHARE_OF_FREE = 0.5
 const BACKLOG_SHARE = 0.5
+/** What a start needs beside the tail that it writes again: manifest, marks, names. */
+const START_BYTES = 256 * 1024
 
 export class Shelf {
   readonly #options: ShelfOptions
@@ -53,6 +55,21 @@ export class Shelf {
       backlogBytes: Math.round(backlog(pieces, storedLsn, lastLsn)),
       backlogBytesMax: backlogBytes === AUTO ? Math.floor(totalBytes * BACKLOG_SHARE) : backlogBytes,
     }
+  }
+
+  /**
+   * Why an orders database beside the log must not grow by so many bytes now; null: it may. A start writes the log's tail again, the open segment and perhaps
+   * the one before it: what is left of a full disk is for that, or the node could not come back.
+   */
+  fullDisk(growth: number): string | null {
+    const { disk, directory } = this.#options
+    const tail = this.#follower
+      .pieces()
+      .slice(-2)
+      .reduce((sum, piece) => sum + piece.bytes, START_BYTES)
+    const { freeBytes } = disk.space(directory)
+    if (freeBytes >= tail + growth) return null
+    return `the disk of ${directory} is nearly full (${freeBytes} bytes free): what is left is for the log's next start`
   }
 
   #historyFrom(pieces: readonly LogPiece[], bytesMax: number, now: number): number {

@@ -23,11 +23,15 @@ const ROUND_EVENTS = PARTS * BATCH_EVENTS
 const PAUSE_MS = 20
 /** How often the database is asked whether it still is where it was. */
 const LOOK_MS = 1000
+/** What an event takes of the disk while it is written, at most: pages of its rows and indexes, in the journal and in the file. */
+const EVENT_BYTES = 8 * 1024
 const RETRY_MS = 1000
 
 export interface SqliteSinkParts extends SinkParts {
   readonly store: Store
   readonly env: OrdersEnv
+  /** Why the database must not grow by so many bytes now; null: it may. */
+  readonly fullDisk: (bytes: number) => string | null
 }
 
 export class SqliteSink implements Sink {
@@ -210,7 +214,9 @@ export class SqliteSink implements Sink {
     const byPart = Map.groupBy(events, (event) => event.part)
     for (const [part, ofPart] of byPart) {
       for (let i = 0; i < ofPart.length && this.#held[part] === null && !this.#missing.has(part); i += BATCH_EVENTS) {
-        await this.#write(part, ofPart.slice(i, i + BATCH_EVENTS))
+        const batch = ofPart.slice(i, i + BATCH_EVENTS)
+        await this.#untilRoom(batch.length * EVENT_BYTES)
+        await this.#write(part, batch)
         // Others in this thread: readers of stock:events.
         await this.#pause(0)
       }
@@ -219,6 +225,16 @@ export class SqliteSink implements Sink {
     this.#counters.rounds++
     this.#parts.changed()
     return events.length
+  }
+
+  /** The events that were read wait here for a disk that is full. */
+  async #untilRoom(bytes: number): Promise<void> {
+    for (let why = this.#parts.fullDisk(bytes); why !== null; why = this.#parts.fullDisk(bytes)) {
+      this.#setTrouble(why)
+      if (this.#isClosing) throw new WriteGivenUp()
+      await this.#sleep(RETRY_MS)
+    }
+    this.#setTrouble(null)
   }
 
   #goBack(): void {

@@ -63,3 +63,16 @@ describe('what waits', () => {
     expect(look(0, { backlogBytes: -1, totalBytes: 8000 }).backlogBytesMax).toBe(4000)
   })
 })
+
+describe('a full disk', () => {
+  const shelf = (freeBytes: number) => {
+    const disk = { space: () => ({ freeBytes, totalBytes: 1e9, type: 0 }) } as unknown as Disk
+    const follower = { pieces: () => [...PIECES, { ...PIECES[4], seq: 6, bytes: 1_000_000 }] } as unknown as LogFollower
+    return new Shelf({ disk, directory: '/data', historyMs: HOUR, historyBytes: 0, backlogBytes: 0 }, follower)
+  }
+
+  it('leaves the log what its next start writes again: its last two segments, and a little', () => {
+    expect(shelf(1_001_000 + 256 * 1024).fullDisk(0)).toBeNull()
+    expect(shelf(1_001_000 + 256 * 1024).fullDisk(1)).toMatch(/^the disk of \/data is nearly full \(\d+ bytes free\)/)
+  })
+})
