@@ -4,6 +4,7 @@
 import { assert } from '../base/assert.ts'
 import type { Request } from '../resp/request.ts'
 import type { Call } from './call.ts'
+import type { FoundKeys, KeySpec } from './key-specs.ts'
 
 /** Redis's flags (as COMMAND INFO shows them). */
 export type CommandFlag =
@@ -54,6 +55,19 @@ export const NO_KEYS: KeyRange = { first: 0, last: 0, step: 0 }
 export const FIRST_ARGUMENT: KeyRange = { first: 1, last: 1, step: 1 }
 export const ALL_ARGUMENTS: KeyRange = { first: 1, last: -1, step: 1 }
 
+/** Channels among the arguments: from 1 on. */
+export interface ChannelUse {
+  /** Only the first argument is one (PUBLISH), or all are. */
+  readonly isOne: boolean
+  /** They are patterns: a user needs the right to just this pattern. */
+  readonly arePatterns: boolean
+}
+
+export interface InnerCommand {
+  readonly spec: CommandSpec
+  readonly request: Request
+}
+
 export interface CommandSpec {
   /** Upper case. Of a subcommand only its own word: 'SETNAME'. */
   readonly name: string
@@ -61,6 +75,14 @@ export interface CommandSpec {
   readonly arity: number
   readonly flags: readonly CommandFlag[]
   readonly keys: KeyRange
+  /** The same in full, and what each key is used for. Left out: `keys` or `keysOf` and the flags tell it. */
+  readonly keySpecs?: readonly KeySpec[]
+  /** Names in the arguments that no cluster client routes by, but that a user needs the right to: the SKUs of an order. */
+  readonly alsoTouches?: (request: Request, found: FoundKeys) => void
+  /** The arguments that are channels. */
+  readonly channels?: ChannelUse
+  /** The command that this request runs by another name (FCALL), with its arguments; null: the arguments do not fit. */
+  readonly runs?: (request: Request) => InnerCommand | null
   /** Like Redis's, without '@': 'read', 'write', 'string', 'fast', 'stock' ... */
   readonly categories: readonly string[]
   readonly group: CommandGroup
@@ -72,6 +94,8 @@ export interface CommandSpec {
   readonly subcommands?: readonly CommandSpec[]
   /** An argument is data of any length (ECHO), though the group is one whose arguments are words. */
   readonly takesData?: boolean
+  /** A client that listens to channels may use it in RESP2, too. */
+  readonly whileSubscribed?: boolean
   /** For keys that no range can tell (FCALL, ...): indexes of the arguments that are keys; null if the arguments do not fit. */
   readonly keysOf?: (request: Request) => number[] | null
   /** Runs the command: changes state, writes its records, and writes exactly one reply (or arranges for a later one). */

@@ -1,8 +1,8 @@
 // From a request to its command: which one, may it run, run it, count it. One request at a time, in place, nothing allocated.
 //
 // The checks come in redis-server's order and with its texts: unknown command or subcommand, arity, protected, NOAUTH, OOM, MISCONF,
-// subscribed, LOADING, CLIENT PAUSE. Behind MULTI a request that has passed them is queued; one that has not makes EXEC refuse the transaction. EXEC is
-// checked as all that it will run.
+// subscribed, LOADING, CLIENT PAUSE. Behind MULTI a request that has passed them is queued; one that has not makes EXEC refuse the
+// transaction. EXEC is checked as all that it will run.
 //
 // Time is read only where it can matter. A command that is flagged fast or is O(1) costs less than looking at the clock twice is worth:
 // one in 64 of its calls is timed, and `usec` is estimated from those. Every other command is timed each time, and so is every command
@@ -57,7 +57,7 @@ const CHECKED_BY_EXEC = WRITE | DENY_OOM | PAUSED_WITH_WRITES
 const UNQUEUED_NAMES: readonly string[] = ['EXEC', 'DISCARD', 'MULTI', 'WATCH', 'QUIT', 'RESET']
 const ENDS_MULTI_NAMES: readonly string[] = ['EXEC', 'DISCARD', 'QUIT', 'RESET']
 /** Who listens to channels may use it in RESP2, too. */
-const WHILE_SUBSCRIBED = 2048
+const WHILE_SUBSCRIBED = 65536
 /** The groups whose commands take words; keys and values are data. */
 const WORD_GROUPS: readonly CommandSpec['group'][] = ['connection', 'server', 'stock', 'scripting']
 
@@ -175,7 +175,7 @@ export class Dispatcher {
     if (call.engine.outOfMemory && (bits & DENY_OOM) !== 0) return this.#refuse(OUT_OF_MEMORY, command, session)
     if (gate.refusal !== null && (bits & WRITE) !== 0) return this.#refuse(gate.refusal, command, session)
     if (session.subscriptions > 0 && session.protocol === 2 && (bits & WHILE_SUBSCRIBED) === 0)
-      return this.#refuse(notWhileSubscribed(stats.fullName), command)
+      return this.#refuse(notWhileSubscribed(stats.fullName), command, session)
     if (gate.isLoading && (bits & WHILE_LOADING) === 0) return this.#refuse(LOADING, command, session)
     if (gate.pause !== 'none' && (gate.pause === 'all' || (bits & PAUSED_WITH_WRITES) !== 0)) return POSTPONED
     if (transaction !== null && (bits & UNQUEUED) === 0) {

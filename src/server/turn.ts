@@ -103,8 +103,6 @@ export class Turn {
 
   /** Whose command runs now. */
   #running: Session | null = null
-  /** What it was sent while its replies are dropped (CLIENT REPLY): this is not. */
-  readonly #loud: Buffer[] = []
   /** Sessions with messages that have not been delivered. */
   readonly #pushed = new Set<Session>()
   /** Runs once behind the command that runs now, before any other one. */
@@ -259,8 +257,11 @@ export class Turn {
   push(session: Session, message: Buffer): void {
     if (session.isClosing) return
     if (session === this.#running) {
-      if (session.replyMode === 'on') this.#reply.raw(message)
-      else this.#loud.push(message)
+      const reply = this.#reply
+      // CLIENT REPLY drops replies, and this is none: what was written of the reply goes now, so that the rest can go behind the message.
+      if (session.replyMode !== 'on') reply.length = reply.floor
+      reply.raw(message)
+      if (session.replyMode !== 'on') reply.floor = reply.length
       return
     }
     session.pushed.push(message)
@@ -509,13 +510,6 @@ export class Turn {
     session.commands += commands
     this.#stats.commandsProcessed += commands
     run.end = reply.length
-  }
-
-  /** Drops the reply that starts at `from`, but not what the session was pushed. */
-  #silence(session: Session, from: number): void {
-    silence(session, this.#reply, from)
-    for (const message of this.#loud) this.#reply.raw(message)
-    this.#loud.length = 0
   }
 
   /** The session has had its share of this turn. */

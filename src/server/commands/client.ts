@@ -87,6 +87,11 @@ const HELP = [
   '    Will not touch LRU/LFU stats when this mode is on.',
 ]
 
+const typeOf = (session: Session): string => (session.subscriptions > 0 ? 'pubsub' : 'normal')
+
+/** What a session that has never subscribed listens to. */
+const NOTHING = { channels: { size: 0 }, patterns: { size: 0 }, shards: { size: 0 } }
+
 export function clientCommands(node: Node): CommandSpec[] {
   let names: ReadonlyMap<CommandSpec, string> | null = null
   /** `client|list` of a spec; the table of names is made when it is first asked for: at construction there are none yet. */
@@ -100,12 +105,13 @@ export function clientCommands(node: Node): CommandSpec[] {
   const describe = (session: Session): string => {
     const now = node.engine.now
     const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
-    const flags = `${session.parked === null ? '' : 'b'}${session.isClosing ? 'c' : ''}${session.noEvict ? 'e' : ''}${session.noTouch ? 'T' : ''}`
+    const flags = `${session.subscriptions === 0 ? '' : 'P'}${session.parked === null ? '' : 'b'}${session.isClosing ? 'c' : ''}${session.noEvict ? 'e' : ''}${session.noTouch ? 'T' : ''}`
     const queued = session.outputQueued
+    const { channels, patterns, shards } = session.listening ?? NOTHING
     return (
       `id=${session.id} addr=${session.addr} laddr=${session.laddr} fd=${session.fd} name=${session.name}` +
       ` age=${seconds(session.createdAt)} idle=${seconds(session.lastInteraction)} flags=${flags === '' ? 'N' : flags} db=${session.database}` +
-      ` sub=0 psub=0 ssub=0 multi=-1 qbuf=${session.inputQueued} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0` +
+      ` sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=-1 qbuf=${session.inputQueued} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0` +
       ` obl=0 oll=${session.held.length} omem=${queued} tot-mem=${queued + session.inputQueued} events=${queued > 0 ? 'rw' : 'r'}` +
       ` cmd=${fullName(session.lastCommand)} user=${session.user} redir=-1 resp=${session.protocol}` +
       ` lib-name=${session.libName} lib-ver=${session.libVersion}\n`
@@ -373,7 +379,7 @@ export function clientCommands(node: Node): CommandSpec[] {
     if (request.argc === 4 && request.is(2, 'TYPE')) {
       const type = TYPES.get(request.latin1(3).toLowerCase())
       if (type === undefined) return reply.error(`ERR Unknown client type '${request.latin1(3)}'`)
-      if (type !== 'normal') chosen = []
+      chosen = [...node.sessions.values()].filter((session) => typeOf(session) === type)
     } else if (request.argc > 3 && request.is(2, 'ID')) {
       const found: Session[] = []
       for (let i = 3; i < request.argc; i++) {
@@ -461,7 +467,7 @@ function killFilter(request: Request): KillFilter | string {
     } else if (request.is(i, 'TYPE')) {
       const type = TYPES.get(value.toLowerCase())
       if (type === undefined) return `ERR Unknown client type '${value}'`
-      tests.push(() => type === 'normal')
+      tests.push((session) => typeOf(session) === type)
     } else if (request.is(i, 'ADDR')) tests.push((session) => session.addr === value)
     else if (request.is(i, 'LADDR')) tests.push((session) => session.laddr === value)
     else if (request.is(i, 'USER')) {

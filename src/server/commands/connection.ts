@@ -70,14 +70,17 @@ export function connectionCommands(node: Node): CommandSpec[] {
       name: 'PING',
       arity: -1,
       takesData: true,
+      whileSubscribed: true,
       flags: ['fast'],
       categories: ['connection'],
       group: 'connection',
       since: '1.0.0',
       syntax: '[message]',
       summary: 'Answers PONG, or the message',
-      run({ request, reply }) {
+      run(call) {
+        const { request, reply } = call
         if (request.argc > 2) reply.error(wrongArity('ping'))
+        else if (sessionOf(call).subscriptions > 0 && reply.protocol === 2) pongToListener(call)
         else if (request.argc === 2) reply.bulk(request.bytes, request.start[1], request.end[1])
         else reply.raw(PONG)
       },
@@ -147,6 +150,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
     }),
     keyless({
       name: 'QUIT',
+      whileSubscribed: true,
       arity: -1,
       flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
       categories: ['connection'],
@@ -161,6 +165,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
     }),
     keyless({
       name: 'RESET',
+      whileSubscribed: true,
       arity: 1,
       flags: ['noscript', 'loading', 'stale', 'fast', 'no_auth', 'allow_busy'],
       categories: ['connection'],
@@ -224,6 +229,14 @@ export function connectionCommands(node: Node): CommandSpec[] {
     reply.text('modules')
     reply.array(0)
   }
+}
+
+/** Among messages an answer looks like one. */
+function pongToListener({ request, reply }: Call): void {
+  reply.array(2)
+  reply.text('pong')
+  if (request.argc === 1) reply.emptyBulk()
+  else reply.bulk(request.bytes, request.start[1], request.end[1])
 }
 
 const PONG = Buffer.from('+PONG\r\n')

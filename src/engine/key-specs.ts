@@ -1,0 +1,146 @@
+// Where a command's keys are, and what it does to each: what COMMAND INFO shows, and what users' permissions are judged by.
+//
+// The words are Redis's. First how the key is touched: RO (read only), RW, OW (overwritten unseen), RM (removed unseen). Then what for:
+// `access` returns something of the value, `insert`, `update` and `delete` change it; without any of these only the key's own facts are
+// touched (that it exists, its type or length), which takes neither the right to read nor the right to write.
+
+import { parseInteger } from '../base/decimal.ts'
+import type { Request } from '../resp/request.ts'
+import type { CommandSpec } from './command.ts'
+
+/** The right to see values. */
+export const READ = 1
+/** The right to change them. */
+export const WRITE = 2
+
+export interface KeyUse {
+  /** `RW`, `access`, `update`: as COMMAND INFO names them. */
+  readonly words: readonly string[]
+  /** READ | WRITE: what a user must be allowed. */
+  readonly rights: number
+}
+
+export interface KeySpec {
+  readonly use: KeyUse
+  /** The first key is this argument, or the one behind this word (looked for from argument `from` on). */
+  readonly begin: { readonly index: number } | { readonly word: string; readonly from: number }
+  readonly find:
+    | {
+        readonly type: 'range'
+        /** Counted from the first; negative: from the end. */
+        readonly last: number
+        readonly step: number
+        /** Of all that follow, only the first of so many parts are keys; 0: all. */
+        readonly limit: number
+      }
+    /** A count comes first, then so many keys. */
+    | { readonly type: 'counted' }
+  /** What this request does, if that depends on its arguments. */
+  readonly useOf?: (request: Request) => KeyUse
+}
+
+export function keyUse(text: string): KeyUse {
+  const words = text.split(' ')
+  const isWrite = words.includes('insert') || words.includes('update') || words.includes('delete')
+  return { words, rights: (words.includes('access') ? READ : 0) | (isWrite ? WRITE : 0) }
+}
+
+/** One key. */
+export function keyAt(index: number, use: string): KeySpec {
+  return { use: keyUse(use), begin: { index }, find: { type: 'range', last: 0, step: 1, limit: 0 } }
+}
+
+/** Every `step`th argument from `index` to `last`, which counts from the end. */
+export function keysFrom(index: number, use: string, { last = -1, step = 1 } = {}): KeySpec {
+  return { use: keyUse(use), begin: { index }, find: { type: 'range', last, step, limit: 0 } }
+}
+
+/** `numkeys key [key ...]`, the number at `index`. */
+export function countedKeysFrom(index: number, use: string): KeySpec {
+  return { use: keyUse(use), begin: { index }, find: { type: 'counted' } }
+}
+
+/** The keys are the first half of what follows this word. */
+export function keysBehind(word: string, from: number, use: string): KeySpec {
+  return { use: keyUse(use), begin: { word, from }, find: { type: 'range', last: -1, step: 1, limit: 2 } }
+}
+
+const TOUCHED: KeyUse = keyUse('RW access update')
+const READ_ONLY: KeyUse = keyUse('RO access')
+
+/** The keys of one request; filled again and again. */
+export class FoundKeys {
+  count = 0
+  at = new Int32Array(16)
+  readonly uses: KeyUse[] = []
+
+  add(index: number, use: KeyUse): void {
+    if (this.count === this.at.length) {
+      const larger = new Int32Array(this.count * 2)
+      larger.set(this.at)
+      this.at = larger
+    }
+    this.at[this.count] = index
+    this.uses[this.count++] = use
+  }
+
+  /** Fills itself with the keys of this request. @returns false if its arguments do not fit: then there are none. */
+  find(spec: CommandSpec, request: Request): boolean {
+    this.count = 0
+    if (spec.keySpecs === undefined) return this.#byRange(spec, request)
+    for (const keySpec of spec.keySpecs) {
+      if (this.#findOne(keySpec, request)) continue
+      this.count = 0
+      return false
+    }
+    return true
+  }
+
+  #findOne(keySpec: KeySpec, request: Request): boolean {
+    const { begin, find } = keySpec
+    const { argc } = request
+    const use = keySpec.useOf === undefined ? keySpec.use : keySpec.useOf(request)
+    let first: number
+    if ('index' in begin) first = begin.index
+    else {
+      first = begin.from
+      while (first < argc && !request.is(first, begin.word)) first++
+      // Redis passes over a word that is not there.
+      if (first >= argc) return true
+      first++
+    }
+    let last: number
+    let step = 1
+    if (find.type === 'counted') {
+      if (first >= argc) return false
+      const count = parseInteger(request.bytes, request.start[first], request.end[first])
+      if (Number.isNaN(count) || count < 0) return false
+      first++
+      last = first + count - 1
+    } else {
+      step = find.step
+      if (find.last >= 0) last = first + find.last
+      else last = find.limit === 0 ? argc + find.last : first + Math.trunc((argc - first) / find.limit) + find.last
+    }
+    if (last >= argc || last < first || first >= argc) return false
+    for (let i = first; i <= last; i += step) this.add(i, use)
+    return true
+  }
+
+  /** A command that only says where its keys are: its flags tell the rest. */
+  #byRange(spec: CommandSpec, request: Request): boolean {
+    const use = spec.flags.includes('write') ? TOUCHED : READ_ONLY
+    if (spec.keysOf !== undefined) {
+      const keys = spec.keysOf(request)
+      if (keys === null) return false
+      for (const key of keys) this.add(key, use)
+      return true
+    }
+    const { first, last, step } = spec.keys
+    if (first === 0) return true
+    const end = last < 0 ? request.argc + last : last
+    if (end >= request.argc || end < first) return false
+    for (let i = first; i <= end; i += step) this.add(i, use)
+    return true
+  }
+}
