@@ -9,6 +9,7 @@
 import { AUTO_MIN_FREE } from '../aof/log.ts'
 import { assert } from '../base/assert.ts'
 import { StockdError } from '../base/error.ts'
+import { FOREIGN, foreignName, FOREIGN_NAMES } from './options/foreign.ts'
 import {
   DEFAULT_OUTPUT_LIMITS,
   duration,
@@ -18,6 +19,7 @@ import {
   orAuto,
   orNo,
   outputLimits,
+  password,
   percentiles,
   Refused,
   text,
@@ -66,7 +68,7 @@ const TABLE = {
     about: 'addresses to listen on; one with - in front may be missing on this machine',
   }),
   'protected-mode': option(yesNo, true, { mutable: true, about: 'without a password, only clients of this machine are served' }),
-  'requirepass': option(text(), '', { mutable: true, secret: true, about: 'password of the default user; none when empty' }),
+  'requirepass': option(password, '', { mutable: true, secret: true, about: 'password of the default user; none when empty' }),
   'maxclients': option(integer(1, 1_000_000), 10_000, { mutable: true, about: 'connections at the same time' }),
   'timeout': option(integer(0, 2147483647), 0, { mutable: true, about: 'seconds after which an idle connection is closed; 0: never' }),
   'tcp-keepalive': option(integer(0, 2147483647), 300, { mutable: true, about: 'seconds between TCP keep-alive probes; 0: none' }),
@@ -242,6 +244,8 @@ export class Options {
   file: string | null = null
   /** Several options may have one in common: it runs once for a change of any of them. */
   readonly #appliers = new Map<string, Applier>()
+  /** What parameters that mean nothing here (options/foreign.ts) were set to. */
+  readonly #foreign = new Map<string, string>()
 
   constructor(values: Partial<OptionValues> = {}) {
     this.values = { ...defaults(), ...values }
@@ -263,6 +267,8 @@ export class Options {
   /** The text of an option as CONFIG GET shows it; undefined for a name that is none. */
   text(name: string): string | undefined {
     const known = optionName(name)
+    const foreign = foreignName(name)
+    if (foreign !== undefined) return this.#foreign.get(foreign) ?? FOREIGN.get(foreign)!.initial
     return OPTIONS.get(known)?.kind.format(this.values[known as OptionName])
   }
 
@@ -281,20 +287,24 @@ export class Options {
 
   /** Changes several options at run time, all or none. */
   change(settings: readonly Setting[]): OptionRefusal | null {
-    const specs: OptionSpec[] = []
     for (const { name } of settings) {
-      const spec = OPTIONS.get(optionName(name.toLowerCase()))
-      if (spec === undefined) return { name: null, reason: `Unknown option or number of arguments for CONFIG SET - '${name}'` }
-      specs.push(spec)
+      const known = name.toLowerCase()
+      if (OPTIONS.has(optionName(known)) || foreignName(known) !== undefined) continue
+      return { name: null, reason: `Unknown option or number of arguments for CONFIG SET - '${name}'` }
     }
     const wanted = new Map<string, unknown>()
-    for (let i = 0; i < settings.length; i++) {
-      const name = optionName(settings[i].name.toLowerCase())
-      if (!specs[i].mutable) return { name: settings[i].name, reason: "can't set immutable config" }
-      if (wanted.has(name)) return { name: settings[i].name, reason: 'duplicate parameter' }
-      const parsed = specs[i].kind.parse(settings[i].value)
-      if (parsed instanceof Refused) return { name: settings[i].name, reason: parsed.reason }
-      wanted.set(name, parsed)
+    const foreign = new Map<string, string>()
+    for (const setting of settings) {
+      const given = setting.name.toLowerCase()
+      const name = foreignName(given) ?? optionName(given)
+      const spec = OPTIONS.get(name)
+      const stranger = FOREIGN.get(name)
+      if (spec?.mutable === false || stranger?.isImmutable === true) return { name: setting.name, reason: "can't set immutable config" }
+      if (wanted.has(name) || foreign.has(name)) return { name: setting.name, reason: 'duplicate parameter' }
+      const parsed = (spec?.kind ?? stranger!).parse(setting.value)
+      if (parsed instanceof Refused) return { name: setting.name, reason: parsed.reason }
+      if (spec === undefined) foreign.set(name, parsed as string)
+      else wanted.set(name, parsed)
     }
 
     // Everything is well-formed. An applier may still refuse (a limit of the machine): then the old values are applied again.
@@ -307,7 +317,7 @@ export class Options {
     if (refusal !== null) {
       for (const [name, old] of before) this.#put(name, old)
       this.#apply(before)
-    }
+    } else for (const [name, value] of foreign) this.#foreign.set(name, value)
     return refusal
   }
 
@@ -345,6 +355,9 @@ export const OLDER_NAMES: ReadonlyMap<string, OptionName> = new Map([
 export function optionName(name: string): string {
   return OLDER_NAMES.get(name) ?? name
 }
+
+/** Every name by which CONFIG knows a parameter. */
+export const CONFIG_NAMES: readonly string[] = [...OPTIONS.keys(), ...OLDER_NAMES.keys(), ...FOREIGN_NAMES]
 
 /** The README's table. */
 export function optionTable(): string {

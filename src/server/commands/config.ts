@@ -3,7 +3,7 @@
 import type { Call } from '../../engine/call.ts'
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
 import { SYNTAX } from '../../resp/errors.ts'
-import { OLDER_NAMES, OPTIONS } from '../options.ts'
+import { CONFIG_NAMES } from '../options.ts'
 import type { Setting } from '../options.ts'
 import { rewriteOptionFile } from '../options/file.ts'
 import type { Node } from '../node.ts'
@@ -97,7 +97,7 @@ export function configCommands(node: Node): CommandSpec[] {
       const asked = request.latin1(i)
       if (Pattern.isGlob(asked)) {
         const pattern = new Pattern(asked)
-        for (const name of [...OPTIONS.keys(), ...OLDER_NAMES.keys()]) {
+        for (const name of CONFIG_NAMES) {
           if (!pattern.matches(name) || spellings.has(name)) continue
           spellings.add(name)
           found.set(name, shown(options.text(name)!))

@@ -98,8 +98,9 @@ export function splitWords(line: string): string[] | null {
 }
 
 function quote(value: string): string {
-  if (/^[^\s"'\\#]+$/.test(value)) return value
-  return `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
+  if (/^[^\s"'\\#\p{Cc}]+$/u.test(value)) return value
+  const escaped = value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')
+  return `"${escaped.replaceAll(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`)}"`
 }
 
 /** A crash leaves the old file or the new one, never half of one. */

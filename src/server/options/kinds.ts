@@ -140,6 +140,9 @@ export function text(check: (value: string) => string | null = () => null): Kind
   }
 }
 
+/** A password may hold any character; the file holds it escaped. */
+export const password: Kind<string> = { label: 'text', parse: (value) => value, format: (value) => value }
+
 function hasControlCharacter(value: string): boolean {
   for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) < 32 || value.charCodeAt(i) === 127) return true
   return false

@@ -1,47 +1,44 @@
-// `npm run redis-suite -- <folder>`: redis-server's own tests, run against stockd as they are run against any server from outside.
+// `npm run redis-suite -- <folder>`: redis-server's own tests, run against stockd.
 //
 //   git clone --depth 1 --branch 7.0.15 https://github.com/redis/redis redis-7.0.15
-//   npm run redis-suite -- redis-7.0.15                     all units of the table below, some minutes
+//   npm run redis-suite -- redis-7.0.15                     all units of the table, some minutes
 //   npm run redis-suite -- redis-7.0.15 unit/scan ...       these
 //   npm run redis-suite -- redis-7.0.15 unit/scan --only '/SCAN COUNT'   tests by name, or by a pattern behind a /
+//   npm run redis-suite -- redis-7.0.15 --outside           as any server is tested from outside: one node per unit
 //
-// Needs tclsh (Debian's tcl) and Redis's sources, which are read where they lie and never changed; nothing of them is in this tree. Every
-// unit gets a node of its own. Tests that start servers themselves, replicate or take minutes leave themselves out by their tags. What
-// else is left out is in SKIPPED, each with its reason, and a reason that has no test any more is a failure: the list cannot outlive what
-// it excuses. Exit code 0: no test of any unit has failed.
+// The suite starts a server for every group of tests, with options of its own: here a node stands in for redis-server (stand-in.ts). With
+// --outside it is given a running node, as it is given any server by --host and --port; then a quarter of the tests leave themselves out.
+//
+// Needs tclsh (Debian's tcl) and Redis's sources, which are read where they lie and never changed; nothing of them is in this tree. Tests
+// that replicate or take minutes leave themselves out by their tags. What else is left out is in skipped.ts, each with its reason, and a
+// reason that has no test any more is a failure: the list cannot outlive what it excuses. Exit code 0: no test of any unit has failed.
 
 import { spawn } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
-import { startNode } from './server.ts'
-import { tempDir } from './temp-dir.ts'
-
-/** Tests that cannot pass, by unit and name: why. A name that begins with / is a pattern, as the suite reads it. */
-const SKIPPED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  'unit/type/string': {},
-  'unit/type/incr': {},
-  'unit/type/hash': {},
-  'unit/type/list': {},
-  'unit/scan': {},
-  'unit/protocol': {},
-  'unit/pubsub': {},
-  'unit/auth': {},
-  'unit/acl': {},
-  'unit/info': {},
-  'unit/slowlog': {},
-}
+import { fileURLToPath } from 'node:url'
+import { parseArgs, stripVTControlCharacters } from 'node:util'
+import { startNode } from '../server.ts'
+import type { Server } from '../server.ts'
+import { tempDir } from '../temp-dir.ts'
+import { SKIPPED } from './skipped.ts'
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { only: { type: 'string', multiple: true, default: [] }, verbose: { type: 'boolean', default: false } },
+  options: {
+    outside: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: [] },
+    verbose: { type: 'boolean', default: false },
+  },
 })
 const [folder, ...chosen] = positionals
 /** Without a test begun or ended for so long, a unit hangs. */
 const STUCK_SECONDS = 120
 
 if (folder === undefined || !existsSync(join(folder, 'tests/test_helper.tcl'))) {
-  console.error('usage: npm run redis-suite -- <folder of redis-server 7.0.15\'s sources> [unit ...] [--only <test>] [--verbose]')
+  console.error(
+    "usage: npm run redis-suite -- <folder of redis-server 7.0.15's sources> [unit ...] [--outside] [--only <test>] [--verbose]",
+  )
   process.exit(2)
 }
 process.once('SIGINT', () => process.exit(130))
@@ -90,18 +87,19 @@ function matches(wanted: string, name: string): boolean {
 }
 
 async function runUnit(unit: string): Promise<Outcome> {
-  await using node = await startNode({ args: ['--enable-debug-command', 'yes', '--latency-monitor-threshold', '1'] })
   const began = performance.now()
+  await using node = flags.outside ? await startNode({ args: ['--enable-debug-command', 'yes', '--latency-monitor-threshold', '1'] }) : null
   const skipFile = join(tempDir(), 'skip')
   writeFileSync(skipFile, Object.keys(SKIPPED[unit] ?? {}).join('\n'))
   const child = spawn(
     'tclsh',
     [
-      ...['tests/test_helper.tcl', '--host', '127.0.0.1', '--port', String(node.port), '--durable', '--single', unit],
-      ...['--skipfile', skipFile, '--tags', '-slow -needs:debug -needs:repl', '--timeout', String(STUCK_SECONDS)],
+      ...['tests/test_helper.tcl', '--durable', '--clients', '1', '--single', unit, '--skipfile', skipFile],
+      ...['--tags', `-slow -needs:repl${node === null ? '' : ' -needs:debug'}`, '--timeout', String(STUCK_SECONDS)],
+      ...(node === null ? [] : ['--host', '127.0.0.1', '--port', String(node.port)]),
       ...flags.only.flatMap((name) => ['--only', name]),
     ],
-    { cwd: resolve(folder), stdio: ['ignore', 'pipe', 'inherit'] },
+    { cwd: withStandIn(resolve(folder)), stdio: ['ignore', 'pipe', 'inherit'] },
   )
   let output = ''
   child.stdout.setEncoding('utf8')
@@ -114,16 +112,38 @@ async function runUnit(unit: string): Promise<Outcome> {
     child.once('close', done)
   })
   const outcome = { unit, ...readOutput(output), seconds: (performance.now() - began) / 1000 }
-  if (node.exit !== null) outcome.failed.push(`the node died:\n${node.log().slice(-4000)}`)
+  const death = deathOf(node)
+  if (death !== null) outcome.failed.push(death)
   if (code !== 0 && outcome.failed.length === 0) outcome.failed.push(`the suite ended with code ${code}:\n${output.slice(-4000)}`)
   return outcome
+}
+
+function deathOf(node: Server | null): string | null {
+  return node === null || node.exit === null ? null : `the node died:\n${node.log().slice(-4000)}`
+}
+
+/** A folder like that of the sources, as far as the suite looks, in which it may write and finds the stand-in. */
+function withStandIn(sources: string): string {
+  const dir = tempDir()
+  mkdirSync(join(dir, 'tests/tmp'), { recursive: true })
+  mkdirSync(join(dir, 'src'))
+  for (const name of readdirSync(join(sources, 'tests'))) {
+    if (name !== 'tmp') symlinkSync(join(sources, 'tests', name), join(dir, 'tests', name))
+  }
+  const standIn = fileURLToPath(new URL('stand-in.ts', import.meta.url))
+  const program = (name: string, line: string): void =>
+    writeFileSync(join(dir, 'src', name), `#!/bin/sh\nexec ${line} "$@"\n`, { mode: 0o755 })
+  program('redis-server', `'${process.execPath}' '${standIn}'`)
+  program('redis-cli', 'redis-cli')
+  program('redis-benchmark', 'redis-benchmark')
+  return dir
 }
 
 /** Lines `[ok]: name (3 ms)`; what follows a failure up to the next such line is its story. */
 function readOutput(output: string): Pick<Outcome, 'passed' | 'failed' | 'skipped' | 'ignored'> {
   const found = { passed: [] as string[], failed: [] as string[], skipped: [] as string[], ignored: [] as string[] }
   // The end tells the failures a second time.
-  const [body] = output.replaceAll(/\x1b\[[\d;]*m/g, '').split(/^ +The End$/m)
+  const [body] = stripVTControlCharacters(output).split(/^ +The End$/m)
   for (const part of body.split(/^(?=\[[a-z]+\]: |\[\d+\/\d+ done\]: |Testing )/m)) {
     const line = /^\[(ok|err|skip|ignore|exception|TIMEOUT)\]: (.*)/s.exec(part)
     if (line === null) continue

@@ -67,7 +67,7 @@ describe('values', () => {
     ['restart-grace', '-1', 'argument must be a duration like 500ms, 30s, 15m, 24h or 7d'],
     ['restart-grace', '99999999999', 'argument must be at most 36500d'],
     ['maxmemory-policy', 'allkeys-lru', 'argument(s) must be one of the following: noeviction'],
-    ['requirepass', 'a\nb', 'argument must not contain control characters'],
+    ['amqp-prefix', 'a\nb', "can't set immutable config"],
     ['save', '900 1', 'stockd writes a log, not RDB snapshots: only "" is accepted'],
   ])('%s %j is refused', (name, given, reason) => {
     const options = new Options()
@@ -95,6 +95,33 @@ describe('changes at run time', () => {
     expect(change(options, 'timeout', '6', 'nothing', '1')).toBe("-: Unknown option or number of arguments for CONFIG SET - 'nothing'")
     expect(change(options, 'timeout', '6', 'TIMEOUT', '7')).toBe('TIMEOUT: duplicate parameter')
     expect([options.values.timeout, options.values.hz]).toEqual([5, 20])
+  })
+
+  it('shows parameters that mean nothing here, takes what changes nothing, and promises nothing', () => {
+    const options = new Options()
+    expect(change(options, 'maxmemory-samples', '7', 'slave-priority', '5', 'timeout', '6')).toBe('OK')
+    expect(['maxmemory-samples', 'replica-priority', 'slave-priority', 'timeout'].map((name) => options.text(name))).toEqual([
+      '7',
+      '5',
+      '5',
+      '6',
+    ])
+    expect(change(options, 'maxmemory-samples', '65')).toBe('maxmemory-samples: argument must be between 1 and 64 inclusive')
+    expect(change(options, 'min-replicas-to-write', '0')).toBe('OK')
+    expect(change(options, 'timeout', '9', 'min-slaves-to-write', '1')).toBe('min-slaves-to-write: there are no replicas')
+    expect(change(options, 'replica-priority', '1', 'slave-priority', '2')).toBe('slave-priority: duplicate parameter')
+    expect(change(options, 'daemonize', 'no')).toBe("daemonize: can't set immutable config")
+    // One that is refused takes back those that are not.
+    expect(change(options, 'maxmemory-samples', '8', 'hz', 'x')).toBe("hz: argument couldn't be parsed into an integer")
+    expect(['maxmemory-samples', 'timeout'].map((name) => options.text(name))).toEqual(['7', '6'])
+  })
+
+  it('a password may hold any character, in the file too', () => {
+    const options = new Options()
+    expect(change(options, 'requirepass', 'a\n\0 "b"')).toBe('OK')
+    const content = rewritten('', options)
+    expect(content.split('\n')).toHaveLength(3)
+    expect(parseOptionFile(content, 'f')).toEqual([{ name: 'requirepass', value: 'a\n\0 "b"' }])
   })
 
   it('refuses what decides where bytes go and who may connect', () => {
@@ -162,8 +189,8 @@ describe('flags', () => {
     expect(message(() => startOptions({ flags: readFlags(['--port', 'x']), environment: {} }))).toBe(
       `port "x": argument couldn't be parsed into an integer`,
     )
-    expect(message(() => startOptions({ flags: NO_FLAGS, environment: { STOCKD_REQUIREPASS: 'a\u0001b' } }))).toBe(
-      'requirepass (hidden): argument must not contain control characters',
+    expect(message(() => startOptions({ flags: NO_FLAGS, environment: { STOCKD_AMQP: 'a\u0001b' } }))).toBe(
+      'amqp (hidden): argument must not contain control characters',
     )
   })
 })

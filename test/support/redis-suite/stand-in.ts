@@ -1,0 +1,24 @@
+// Stands where the suite looks for redis-server: a node, started with the file that the suite has written for redis-server.
+//
+// The lines of that file that are no options of a node are taken out of it, so that CONFIG REWRITE and a restart find the rest where the
+// suite looks for it. What redis-server prints at its start and the suite waits for, its pid and that it is ready, is printed here.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { main } from '../../../src/cli/stockd.ts'
+import { OPTIONS, optionName } from '../../../src/server/options.ts'
+import { Refused } from '../../../src/server/options/kinds.ts'
+import { splitWords } from '../../../src/server/options/file.ts'
+
+const [file, ...rest] = process.argv.slice(2)
+const lines = readFileSync(file, 'utf8').split('\n')
+writeFileSync(file, lines.filter(isOption).join('\n') + '\n')
+process.env.STOCKD_AOF_BALLAST = '0'
+console.log(`stockd PID: ${process.pid}`)
+await main([file, ...rest])
+console.log('Ready to accept connections')
+
+function isOption(line: string): boolean {
+  const [name, ...values] = splitWords(line) ?? ['']
+  const spec = OPTIONS.get(optionName((name ?? '').toLowerCase()))
+  return spec !== undefined && values.length > 0 && !(spec.kind.parse(values.join(' ')) instanceof Refused)
+}
