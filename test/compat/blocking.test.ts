@@ -160,8 +160,8 @@ class Company implements AsyncDisposable {
   readonly #ids = new Map<string, string>()
   readonly #control: RawClient
   readonly heard: string[] = []
-  /** Requests of each client that are not answered. */
-  readonly #open = new Map<string, number>()
+  /** Requests of each client that are not answered, oldest first. */
+  readonly #open = new Map<string, (readonly string[])[]>()
 
   private constructor(control: RawClient) {
     this.#control = control
@@ -189,9 +189,11 @@ class Company implements AsyncDisposable {
     const client = this.#clients.get(name)!
     const named = commands.map((command) => command.map((word) => word.replace(/^\{(\w)\}$/, (_, other: string) => this.#ids.get(other)!)))
     for (const command of named) {
-      this.#count(name, 1)
+      const open = this.#open.get(name) ?? []
+      this.#open.set(name, open)
+      open.push(command)
       const heard = (reply: Buffer): void => {
-        this.#count(name, -1)
+        open.shift()
         this.heard.push(
           `${name}: ${command.join(' ').replaceAll(/UNBLOCK \d+/g, 'UNBLOCK')} -> ${JSON.stringify(reply.toString('latin1'))}`,
         )
@@ -203,22 +205,21 @@ class Company implements AsyncDisposable {
     await this.#settled()
   }
 
-  /** Nothing is on its way: who has requests unanswered is blocked by the first of them, twice in a row. */
+  /** Nothing is on its way: who has requests unanswered is blocked for ever by the first of them, twice in a row. */
   async #settled(): Promise<void> {
     let last = ''
     await eventually('all that was sent is answered or waits', async () => {
       const lines = String(await this.#control.call('CLIENT', 'LIST')).split('\n')
-      const open = [...this.#open].filter(([, n]) => n > 0)
-      const isIdle = open.every(([name]) => lines.some((line) => line.startsWith(`id=${this.#ids.get(name)} `) && / flags=\w*b/.test(line)))
+      const open = [...this.#open].filter(([, commands]) => commands.length > 0)
+      const isIdle = open.every(
+        ([name, [first]]) =>
+          !endsByItself(first) && lines.some((line) => line.startsWith(`id=${this.#ids.get(name)} `) && / flags=\w*b/.test(line)),
+      )
       const now = isIdle ? JSON.stringify([open, this.heard.length]) : ''
       const isSettled = isIdle && now === last
       last = now
       return isSettled
     })
-  }
-
-  #count(name: string, n: number): void {
-    this.#open.set(name, (this.#open.get(name) ?? 0) + n)
   }
 
   /** What is in the keys of the stories. */
@@ -231,6 +232,11 @@ class Company implements AsyncDisposable {
     }
     return all.join('\n')
   }
+}
+
+/** It waits for a time only. */
+function endsByItself(command: readonly string[]): boolean {
+  return Number(/^BZ?L?MPOP$/.test(command[0]) ? command[1] : command.at(-1)) > 0
 }
 
 function linesOf(story: string): { name: string; commands: string[][] }[] {
