@@ -23,6 +23,7 @@ import { Journal, NoJournal } from '../engine/journal.ts'
 import { RequestParser } from '../resp/parser.ts'
 import { Reply } from '../resp/reply.ts'
 import { Request } from '../resp/request.ts'
+import { Announcer } from './announcer.ts'
 import { Auditor } from './audit/auditor.ts'
 import type { KeepEvidence } from './audit/auditor.ts'
 import { Backlog } from './backlog.ts'
@@ -153,6 +154,7 @@ export class Node {
   #feed: EventFeed | null = null
   readonly keyWaiters: KeyWaiters
   readonly channels: Channels
+  readonly #announcer: Announcer
   readonly #dispatcher: Dispatcher
   readonly #request = new Request()
   readonly #listener = new Listener((socket) => this.#accept(socket))
@@ -200,6 +202,7 @@ export class Node {
     this.#dispatcher = new Dispatcher({ call, table: this.commands, stats: this.stats, clock: env.clock })
     this.turn = new Turn({ engine: this.engine, log: new NoLog(), call, dispatcher: this.#dispatcher, stats: this.stats, env })
     this.channels = new Channels(this.turn)
+    this.#announcer = new Announcer(this.engine, this.channels)
     this.keyWaiters = new KeyWaiters(this.engine, this.turn, this.stats)
     this.auditor = new Auditor(this, keepEvidence ?? null)
     this.#handshakes = new Handshakes({
@@ -615,7 +618,8 @@ export class Node {
         if (now - since >= (isOver ? LINGERING_MS_MAX : CLOSING_MS_MAX)) session.transport.destroy()
       } else if (!session.isAuthenticated && now - session.createdAt >= UNAUTHENTICATED_MS_MAX)
         this.#timeOut(session, 'did not authenticate')
-      else if (idleMs > 0 && session.parked === null && session.subscriptions === 0 && now - session.lastInteraction >= idleMs) this.#timeOut(session, 'was idle')
+      else if (idleMs > 0 && session.parked === null && session.subscriptions === 0 && now - session.lastInteraction >= idleMs)
+        this.#timeOut(session, 'was idle')
       else if (this.#isStuck(session, now)) this.#timeOut(session, 'sent half a request and no more')
     }
     const limit = INPUT_SHARE * (values.maxmemory > 0 ? values.maxmemory : totalmem())
@@ -676,6 +680,7 @@ export class Node {
       const { hardBytes } = turn.outputLimits.normal
       turn.replyBytesMax = hardBytes > 0 ? Math.max(hardBytes, values['proto-max-bulk-len']) : Infinity
       turn.inputBytesMax = values['client-query-buffer-limit'] + values['proto-max-bulk-len']
+      this.#announcer.classes = values['notify-keyspace-events']
       engine.options.orderRetentionMs = values['order-retention']
       engine.options.returnWindowMs = values['return-window']
       engine.options.restartGraceMs = values['restart-grace']
@@ -708,6 +713,7 @@ export class Node {
     options.whenChanged('latency-tracking', apply)
     options.whenChanged('client-output-buffer-limit', apply)
     options.whenChanged('client-query-buffer-limit', apply)
+    options.whenChanged('notify-keyspace-events', apply)
     options.whenChanged('order-retention', apply)
     options.whenChanged('return-window', apply)
     options.whenChanged('restart-grace', apply)

@@ -14,6 +14,7 @@ import {
   DEFAULT_OUTPUT_LIMITS,
   duration,
   integer,
+  noticeClasses,
   memory,
   oneOf,
   orAuto,
@@ -114,6 +115,10 @@ const TABLE = {
   'maxmemory-policy': option(oneOf('noeviction'), 'noeviction', {
     mutable: true,
     about: 'nothing is ever evicted: stock and orders are not a cache',
+  }),
+  'notify-keyspace-events': option(noticeClasses, 0, {
+    mutable: true,
+    about: 'which changes of keys and of stock are told on channels (`KEA`: all that Redis tells; `ib`: stock); nothing when empty',
   }),
   'hz': option(integer(1, 500), 10, { mutable: true, about: 'background rounds per second (samples, idle connections)' }),
   // When a collection is said to have given up its compact form

@@ -1,5 +1,7 @@
 // Kinds of option values: how a text becomes a value, and a value a text again. Refusals are in redis-server's words.
 
+import { CLASS_LETTERS, formatClasses, parseClasses } from '../../engine/notices.ts'
+
 /** A value that was refused, with Redis's words for the reason. */
 export class Refused {
   readonly reason: string
@@ -105,6 +107,13 @@ export function duration(): Kind<number> {
     },
     format: (ms) => (ms % 1000 === 0 ? String(ms / 1000) : `${ms}ms`),
   }
+}
+
+/** What notify-keyspace-events wants to hear, as bits. */
+export const noticeClasses: Kind<number> = {
+  label: 'letters',
+  parse: (value) => parseClasses(value) ?? new Refused(`Invalid event class character. Use '${CLASS_LETTERS}'.`),
+  format: formatClasses,
 }
 
 export const yesNo: Kind<boolean> = {
