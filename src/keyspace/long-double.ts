@@ -26,6 +26,14 @@ const FRACTION_DIGITS = 17
 
 const ZERO: LongDouble = { isNegative: false, mantissa: 0n, exponent: 0, isInfinite: false }
 
+/** The largest number that is none of the infinities. */
+export const LONG_DOUBLE_MAX: LongDouble = {
+  isNegative: false,
+  mantissa: 2n ** BigInt(MANTISSA_BITS) - 1n,
+  exponent: EXPONENT_MAX,
+  isInfinite: false,
+}
+
 /** The number of a text, as Redis reads it; undefined if it is none, or too large, or so small that it would be zero. */
 export function parseLongDouble(bytes: Uint8Array, start: number, end: number): LongDouble | undefined {
   if (end === start || end - start > TEXT_BYTES_MAX) return undefined
@@ -69,6 +77,19 @@ export function addLongDoubles(a: LongDouble, b: LongDouble): LongDouble {
   return roundScaled(sum < 0n, sum < 0n ? -sum : sum, exponent)
 }
 
+/** The same with the other sign. */
+export function negated(x: LongDouble): LongDouble {
+  return { ...x, isNegative: !x.isNegative }
+}
+
+/** Below 0 if a < b, 0 if they are equal, above 0 if a > b. */
+export function compareLongDoubles(a: LongDouble, b: LongDouble): number {
+  if (a.isInfinite || b.isInfinite) return infinity(a) - infinity(b)
+  const exponent = Math.min(a.exponent, b.exponent)
+  const difference = aligned(a, exponent) - aligned(b, exponent)
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0
+}
+
 /** Fixed notation with up to 17 decimals, without trailing zeros; never `-0`. */
 export function formatLongDouble(x: LongDouble): string {
   const scale = 10n ** BigInt(FRACTION_DIGITS)
@@ -79,6 +100,11 @@ export function formatLongDouble(x: LongDouble): string {
     .padStart(FRACTION_DIGITS, '0')
     .replace(/0+$/, '')
   return (x.isNegative ? '-' : '') + String(scaled / scale) + (fraction === '' ? '' : `.${fraction}`)
+}
+
+/** Which of the infinities it is; 0: none of them. */
+function infinity(x: LongDouble): number {
+  return x.isInfinite ? (x.isNegative ? -1 : 1) : 0
 }
 
 /** A number that strtold says is out of range is no number to Redis. */
