@@ -42,22 +42,20 @@ const HELP = [
 ]
 
 export function pubsubCommands(node: Node): CommandSpec[] {
-  const { channels, turn } = node
-
   /** Tells the session what it has begun or ceased to listen to (null: there was nothing), and to how many it listens now. */
   function confirm(call: Call, word: Buffer, name: string | null, kind: Kind): void {
     const session = sessionOf(call)
     const { listening } = session
     const shards = listening?.shards.size ?? 0
     const count = kind === 'shards' ? shards : session.subscriptions - shards
-    turn.push(session, frame([word, name === null ? null : Buffer.from(name, 'latin1'), count], session.protocol))
+    node.turn.push(session, frame([word, name === null ? null : Buffer.from(name, 'latin1'), count], session.protocol))
   }
 
   function subscribe(call: Call, kind: Kind, word: Buffer): void {
     const { request } = call
     for (let i = 1; i < request.argc; i++) {
       const name = request.latin1(i)
-      channels.subscribe(sessionOf(call), kind, name)
+      node.channels.subscribe(sessionOf(call), kind, name)
       confirm(call, word, name, kind)
     }
   }
@@ -65,10 +63,10 @@ export function pubsubCommands(node: Node): CommandSpec[] {
   function unsubscribe(call: Call, kind: Kind, word: Buffer): void {
     const { request } = call
     const session = sessionOf(call)
-    const names = request.argc === 1 ? channels.namesOf(session, kind) : argumentsOf(call)
+    const names = request.argc === 1 ? node.channels.namesOf(session, kind) : argumentsOf(call)
     if (names.length === 0) return confirm(call, word, null, kind)
     for (const name of names) {
-      channels.unsubscribe(session, kind, name)
+      node.channels.unsubscribe(session, kind, name)
       confirm(call, word, name, kind)
     }
   }
@@ -78,7 +76,7 @@ export function pubsubCommands(node: Node): CommandSpec[] {
     if (request.argc > 3) return reply.error(unknownOrWrong(call))
     const { bytes, start, end } = request
     const found: Buffer[] = []
-    for (const name of channels.names(kind))
+    for (const name of node.channels.names(kind))
       if (request.argc === 2 || matchesGlob(bytes, start[2], end[2], name, 0, name.length)) found.push(name)
     reply.array(found.length)
     for (const name of found) reply.bulk(name)
@@ -88,7 +86,7 @@ export function pubsubCommands(node: Node): CommandSpec[] {
     reply.array((request.argc - 2) * 2)
     for (let i = 2; i < request.argc; i++) {
       reply.bulk(request.bytes, request.start[i], request.end[i])
-      reply.integer(channels.listeners(kind, request.latin1(i)))
+      reply.integer(node.channels.listeners(kind, request.latin1(i)))
     }
   }
 
@@ -178,7 +176,7 @@ export function pubsubCommands(node: Node): CommandSpec[] {
       syntax: 'channel message',
       summary: 'Sends a message to everybody who listens to a channel.',
       run({ request, reply }) {
-        reply.integer(channels.publish(viewOf(request, 1), viewOf(request, 2)))
+        reply.integer(node.channels.publish(viewOf(request, 1), viewOf(request, 2)))
       },
     },
     {
@@ -193,7 +191,7 @@ export function pubsubCommands(node: Node): CommandSpec[] {
       syntax: 'shardchannel message',
       summary: 'Sends a message to everybody who listens to a shard channel.',
       run({ request, reply }) {
-        reply.integer(channels.publishToShard(viewOf(request, 1), viewOf(request, 2)))
+        reply.integer(node.channels.publishToShard(viewOf(request, 1), viewOf(request, 2)))
       },
     },
     container({
@@ -221,7 +219,7 @@ export function pubsubCommands(node: Node): CommandSpec[] {
           since: '2.8.0',
           syntax: '',
           summary: 'How many different patterns somebody listens to.',
-          run: ({ reply }) => reply.integer(channels.size('patterns')),
+          run: ({ reply }) => reply.integer(node.channels.size('patterns')),
         }),
         keyless({
           ...ASKS,
