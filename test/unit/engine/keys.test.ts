@@ -204,6 +204,8 @@ describe('records of ordinary keys', () => {
       'SELECT 0',
       'SET e 1',
       'SELECT 0',
+      'APPEND e ',
+      'SELECT 0',
       'MOVE e 3',
       'SELECT 3',
       'SET e 2 PXAT 1000',
