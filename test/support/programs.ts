@@ -26,6 +26,7 @@ const PROGRAMS: readonly Program[] = [
   onPath('redis-benchmark', 'redis-tools'),
   onPath('redis-check-aof', 'redis-tools'),
   onPath('strace', 'strace'),
+  onPath('openssl', 'openssl'),
   // Not on everybody's path: Debian's start script is for its own user.
   { name: 'rabbitmq-server', packageName: 'rabbitmq-server', isThere: () => existsSync('/usr/lib/rabbitmq/bin/rabbitmq-server') },
   { ...onPath('mariadbd', 'mariadb-server-core'), isThere: () => onPath('mariadbd', '').isThere() || existsSync('/usr/sbin/mariadbd') },

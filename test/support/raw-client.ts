@@ -5,6 +5,8 @@
 
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import { connect as connectSecurely } from 'node:tls'
+import type { ConnectionOptions } from 'node:tls'
 import { within } from './eventually.ts'
 
 export type Argument = string | Uint8Array | number | bigint
@@ -48,11 +50,12 @@ export class RawClient {
     socket.on('data', (chunk) => this.#take(chunk))
   }
 
-  static connect(port: number, host = '127.0.0.1'): Promise<RawClient> {
+  /** @param tls speaks TLS, so. */
+  static connect(port: number, host = '127.0.0.1', tls: ConnectionOptions | null = null): Promise<RawClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host, noDelay: true })
+      const socket = tls === null ? connect({ port, host, noDelay: true }) : connectSecurely({ port, host, ...tls })
       socket.once('error', reject)
-      socket.once('connect', () => {
+      socket.once(tls === null ? 'connect' : 'secureConnect', () => {
         socket.removeListener('error', reject)
         resolve(new RawClient(socket))
       })

@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ConnectionOptions } from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { eventually, within } from './eventually.ts'
 import { freePort } from './port.ts'
@@ -33,9 +34,12 @@ export class Server {
   readonly exited: Promise<Exit>
   readonly #child: ChildProcess
   readonly #logFile: string
+  /** How clients speak TLS to it; null: they do not. */
+  readonly #tls: ConnectionOptions | null
   exit: Exit | null = null
 
-  constructor(child: ChildProcess, port: number, dir: string, logFile: string) {
+  constructor(child: ChildProcess, port: number, dir: string, logFile: string, tls: ConnectionOptions | null = null) {
+    this.#tls = tls
     this.#child = child
     this.port = port
     this.dir = dir
@@ -64,7 +68,7 @@ export class Server {
   }
 
   connect(): Promise<RawClient> {
-    return RawClient.connect(this.port)
+    return RawClient.connect(this.port, '127.0.0.1', this.#tls)
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -119,6 +123,8 @@ export interface NodeOptions {
   readonly execArgv?: readonly string[]
   /** How long the log may take to load. */
   readonly startMs?: number
+  /** It speaks nothing but TLS; clients connect with this. `args` has its certificate. */
+  readonly tls?: ConnectionOptions
 }
 
 /** A stockd node that answers PING (its log is loaded). */
@@ -134,11 +140,12 @@ export async function startNode(options: NodeOptions = {}): Promise<Server> {
       process.execPath,
       ...(options.execArgv ?? []),
       options.program ?? STOCKD,
-      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', dir],
+      ...(options.tls === undefined ? ['--port', String(port)] : ['--port', '0', '--tls-port', String(port)]),
+      ...['--bind', '127.0.0.1', '--dir', dir],
       ...(options.args ?? []),
     ],
     // A file of 64 MiB for every node of every test would be all that the disk does.
-    { STOCKD_AOF_BALLAST: '0', ...options.env },
+    { env: { STOCKD_AOF_BALLAST: '0', ...options.env }, tls: options.tls ?? null },
   )
 }
 
@@ -175,12 +182,12 @@ async function start(
   wanted: number | undefined,
   startMs: number,
   commandFor: (port: number) => readonly string[],
-  env: Readonly<Record<string, string>> = {},
+  { env = {}, tls = null }: { env?: Readonly<Record<string, string>>; tls?: ConnectionOptions | null } = {},
 ): Promise<Server> {
   for (let attempt = 1; ; attempt++) {
     const port = wanted ?? (await freePort())
     const logFile = join(tempDir(), `${name}.log`)
-    const server = launch(commandFor(port), port, dir, logFile, env)
+    const server = launch(commandFor(port), env, (child) => new Server(child, port, dir, logFile, tls), logFile)
     try {
       await eventually(
         `${name} on port ${port} to answer PING`,
@@ -203,12 +210,17 @@ async function start(
   }
 }
 
-function launch(command: readonly string[], port: number, dir: string, logFile: string, env: Readonly<Record<string, string>>): Server {
+function launch(
+  command: readonly string[],
+  env: Readonly<Record<string, string>>,
+  serverOf: (child: ChildProcess) => Server,
+  logFile: string,
+): Server {
   const whole = process.platform === 'linux' && hasProgram('setpriv') ? ['setpriv', '--pdeathsig', 'KILL', '--', ...command] : command
   const output = openSync(logFile, 'a')
   try {
     const child = spawn(whole[0], whole.slice(1), { stdio: ['ignore', output, output], env: { ...process.env, ...env } })
-    const server = new Server(child, port, dir, logFile)
+    const server = serverOf(child)
     if (child.pid === undefined) throw new Error(`cannot run ${whole[0]}`)
     return server
   } finally {

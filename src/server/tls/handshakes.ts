@@ -56,6 +56,7 @@ export class Handshakes {
     const server = createServer({ ...options, handshakeTimeout: HANDSHAKE_MS_MAX, pauseOnConnect: true, noDelay: true })
     server.on('secureConnection', (socket) => {
       this.#underWay--
+      socket.allowHalfOpen = true
       this.#parts.accept(socket)
     })
     server.on('tlsClientError', (error, socket) => {
@@ -73,6 +74,8 @@ export class Handshakes {
       return
     }
     this.#underWay++
+    // Who ends in the middle of a handshake has nothing to be answered.
+    socket.allowHalfOpen = false
     server.emit('connection', socket)
   }
 
