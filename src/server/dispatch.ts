@@ -1,6 +1,6 @@
 // From a request to its command: which one, may it run, run it, count it. One request at a time, in place, nothing allocated.
 //
-// The checks come in redis-server's order and with its texts: unknown command or subcommand, arity, protected, NOAUTH, OOM, MISCONF,
+// The checks come in redis-server's order and with its texts: unknown command or subcommand, arity, protected, NOAUTH, NOPERM, OOM, MISCONF,
 // subscribed, LOADING, CLIENT PAUSE. Behind MULTI a request that has passed them is queued; one that has not makes EXEC refuse the
 // transaction. EXEC is checked as all that it will run.
 //
@@ -12,12 +12,15 @@ import type { Call } from '../engine/call.ts'
 import type { CommandSpec, CommandTable } from '../engine/command.ts'
 import { AUTHENTICATION_REQUIRED, LOADING, OUT_OF_MEMORY, unknownCommand, unknownSubcommand, wrongArity } from '../resp/errors.ts'
 import type { Reply } from '../resp/reply.ts'
+import type { Request } from '../resp/request.ts'
 import type { Clock } from '../base/clock.ts'
 import { WORDS_BYTES_MAX } from '../base/limits.ts'
+import { Monitors } from './monitors.ts'
 import type { Session } from './session.ts'
 import { CommandStats, TIMED_ONE_IN } from './stats.ts'
 import type { Stats } from './stats.ts'
 import type { Transaction } from './transactions/transaction.ts'
+import { Watches } from './transactions/watches.ts'
 
 /** What `run` did with a request. */
 export type Ran = typeof ANSWERED | typeof POSTPONED | typeof UNKNOWN
@@ -52,10 +55,14 @@ const UNQUEUED = 8192
 /** It is taken behind MULTI even when memory is over the limit. */
 const ENDS_MULTI = 16384
 const EXEC = 32768
+/** MONITOR does not show it. */
+const UNMONITORED = 131072
+/** It reads or writes keys: a monitor may not. */
+const OF_KEYS = 262144
 /** What EXEC is refused or postponed for, if one of its commands would be. */
-const CHECKED_BY_EXEC = WRITE | DENY_OOM | PAUSED_WITH_WRITES
-const UNQUEUED_NAMES: readonly string[] = ['EXEC', 'DISCARD', 'MULTI', 'WATCH', 'QUIT', 'RESET']
-const ENDS_MULTI_NAMES: readonly string[] = ['EXEC', 'DISCARD', 'QUIT', 'RESET']
+const CHECKED_BY_EXEC = WRITE | DENY_OOM | PAUSED_WITH_WRITES | OF_KEYS
+const UNQUEUED_NAMES: readonly string[] = ['exec', 'discard', 'multi', 'watch', 'quit', 'reset']
+const ENDS_MULTI_NAMES: readonly string[] = ['exec', 'discard', 'quit', 'reset']
 /** Who listens to channels may use it in RESP2, too. */
 const WHILE_SUBSCRIBED = 65536
 /** The groups whose commands take words; keys and values are data. */
@@ -86,9 +93,14 @@ class Command {
       has('skip_slowlog', SKIP_SLOWLOG) |
       has('protected', PROTECTED) |
       has('no_multi', NO_MULTI) |
-      (UNQUEUED_NAMES.includes(spec.name) && spec.group !== 'stock' ? UNQUEUED : 0) |
-      (ENDS_MULTI_NAMES.includes(spec.name) ? ENDS_MULTI : 0) |
-      (spec.name === 'EXEC' ? EXEC : 0) |
+      has('admin', UNMONITORED) |
+      has('skip_monitor', UNMONITORED) |
+      has('write', OF_KEYS) |
+      has('readonly', OF_KEYS) |
+      has('may_replicate', OF_KEYS) |
+      (UNQUEUED_NAMES.includes(stats.fullName) ? UNQUEUED : 0) |
+      (ENDS_MULTI_NAMES.includes(stats.fullName) ? ENDS_MULTI : 0) |
+      (stats.fullName === 'exec' ? EXEC : 0) |
       (spec.whileSubscribed === true ? WHILE_SUBSCRIBED : 0) |
       (isCheap ? CHEAP : 0) |
       (WORD_GROUPS.includes(spec.group) && spec.takesData !== true ? WORDS : 0) |
@@ -113,6 +125,26 @@ export interface Gate {
   /** LATENCY takes commands of at least so many microseconds; Infinity: none. */
   spikeMicros: number
   isTracking: boolean
+  /** Somebody watches keys or monitors commands. */
+  isObserved: boolean
+}
+
+/** What users may do; asked only about users who may not do everything. */
+export interface Permissions {
+  /** Why not, as an error; null: the session's user may run this. */
+  refusal(session: Session, spec: CommandSpec, request: Request, context: 'toplevel' | 'multi'): string | null
+  /** The same at EXEC, for what he could when it was queued. */
+  lateRefusal(session: Session, spec: CommandSpec, request: Request): string | null
+}
+
+interface DispatcherParts {
+  readonly call: Call
+  readonly table: CommandTable
+  readonly stats: Stats
+  readonly clock: Clock
+  readonly permissions: Permissions
+  /** Sends a monitor its line. */
+  readonly push?: (session: Session, line: Buffer) => void
 }
 
 export class Dispatcher {
@@ -125,7 +157,10 @@ export class Dispatcher {
     slowlogLength: 128,
     spikeMicros: Infinity,
     isTracking: true,
+    isObserved: false,
   }
+  readonly watches: Watches
+  readonly monitors: Monitors
   /** Of the command that `run` has just run: STOCK, READS_ALL ...; 0 if it was refused. */
   bits = 0
   readonly #call: Call
@@ -133,16 +168,23 @@ export class Dispatcher {
   readonly #clock: Clock
   readonly #stats: Stats
   readonly #table: CommandTable
+  readonly #permissions: Permissions
   readonly #commands = new Map<CommandSpec, Command>()
   #command: Command | null = null
 
-  constructor({ call, table, stats, clock }: { call: Call; table: CommandTable; stats: Stats; clock: Clock }) {
+  constructor({ call, table, stats, clock, permissions, push = () => {} }: DispatcherParts) {
     this.#call = call
     this.#reply = call.reply
     this.#clock = clock
     this.#stats = stats
     this.#table = table
+    this.#permissions = permissions
     this.#add(table.specs, '')
+    const onAny = (): void => {
+      this.gate.isObserved = this.watches.isAny || this.monitors.isAny
+    }
+    this.watches = new Watches(call.engine, onAny)
+    this.monitors = new Monitors({ clock, push, onAny })
   }
 
   /** Runs `call.request` for this session. */
@@ -166,18 +208,24 @@ export class Dispatcher {
     if ((bits & WORDS) !== 0 && request.end[request.argc - 1] - request.start[0] > WORDS_BYTES_MAX)
       return this.#refuse(TOO_LONG, command, session)
     if ((bits & PROTECTED) !== 0 && !this.#isProtectedAllowed(session)) return this.#refuse(protectedText(spec.name), command, session)
-    if (!session.isAuthenticated && (bits & NO_AUTH) === 0) return this.#refuse(AUTHENTICATION_REQUIRED, command, session)
+    if (!session.isAdmitted && (bits & NO_AUTH) === 0) return this.#refuse(AUTHENTICATION_REQUIRED, command, session)
     const { transaction } = session
     if (transaction !== null) {
       if ((bits & NO_MULTI) !== 0) return this.#refuse('ERR Command not allowed inside a transaction', command, session)
       bits = bitsBehindMulti(bits, transaction)
+    }
+    if (!session.user.mayAll) {
+      const refusal = this.#permissions.refusal(session, spec, request, transaction === null ? 'toplevel' : 'multi')
+      if (refusal !== null) return this.#refuse(refusal, command, session)
     }
     if (call.engine.outOfMemory && (bits & DENY_OOM) !== 0) return this.#refuse(OUT_OF_MEMORY, command, session)
     if (gate.refusal !== null && (bits & WRITE) !== 0) return this.#refuse(gate.refusal, command, session)
     if (session.subscriptions > 0 && session.protocol === 2 && (bits & WHILE_SUBSCRIBED) === 0)
       return this.#refuse(notWhileSubscribed(stats.fullName), command, session)
     if (gate.isLoading && (bits & WHILE_LOADING) === 0) return this.#refuse(LOADING, command, session)
-    if (gate.pause !== 'none' && (gate.pause === 'all' || (bits & PAUSED_WITH_WRITES) !== 0)) return POSTPONED
+    const isMonitor = gate.isObserved && session.monitoring !== null
+    if (isMonitor && (bits & OF_KEYS) !== 0) return this.#refuse("ERR Replica can't interact with the keyspace", command, session)
+    if (gate.pause !== 'none' && !isMonitor && (gate.pause === 'all' || (bits & PAUSED_WITH_WRITES) !== 0)) return POSTPONED
     if (transaction !== null && (bits & UNQUEUED) === 0) {
       transaction.add(request, spec, command.bits)
       this.bits = 0
@@ -203,7 +251,10 @@ export class Dispatcher {
       const wasClosing = session.isClosing
       call.request = own
       const wasHeard = session.replyMode === 'on'
-      this.#execute(session, this.#commands.get(spec)!)
+      // The user, or what he may, can have changed since it was queued.
+      const refusal = session.user.mayAll ? null : this.#permissions.lateRefusal(session, spec, own)
+      if (refusal === null) this.#execute(session, this.#commands.get(spec)!)
+      else this.#refuseQueued(refusal)
       if (journal.total !== total) seen |= this.bits & (STOCK | WRITE | KEYLESS)
       else seen |= this.bits & STOCK
       // What was answered before CLIENT REPLY OFF has been answered; after CLIENT KILL of oneself nothing is.
@@ -241,6 +292,13 @@ export class Dispatcher {
       this.#stats.countError(reply.lastError)
       reply.errors = 0
     }
+    if (gate.isObserved) this.#observe(session, command)
+  }
+
+  /** Behind every command, while anybody watches or monitors. */
+  #observe(session: Session, command: Command): void {
+    if (this.watches.isAny) this.watches.catchUp()
+    if ((command.bits & UNMONITORED) === 0 && this.monitors.isAny) this.monitors.show(session, this.#call.request)
   }
 
   /** A line of CommandStats for every command and subcommand. */
@@ -257,19 +315,27 @@ export class Dispatcher {
   #refuse(text: string, command: Command | null, session: Session): Ran {
     const reply = this.#reply
     const { transaction } = session
-    if (transaction !== null) {
-      transaction.isRefused = true
-      if (command !== null && (command.bits & EXEC) !== 0) {
-        session.discard()
-        text = `EXECABORT Transaction discarded because of: ${text}`
-      }
+    const isExec = transaction !== null && command !== null && (command.bits & EXEC) !== 0
+    if (transaction !== null) transaction.isRefused = true
+    if (isExec) {
+      session.discard()
+      text = `EXECABORT Transaction discarded because of: ${text}`
     }
     reply.error(text)
+    // Monitors have seen its MULTI: now they see that it is over.
+    if (isExec && this.monitors.isAny) this.monitors.show(session, this.#call.request)
     reply.errors = 0
     this.#stats.countError(text)
     if (command !== null) command.stats.rejected++
     this.bits = 0
     return ANSWERED
+  }
+
+  #refuseQueued(text: string): void {
+    this.#reply.error(text)
+    this.#reply.errors = 0
+    this.#stats.countError(text)
+    this.bits = 0
   }
 
   #timed(session: Session, command: Command, micros: number): void {

@@ -24,20 +24,24 @@ import { RequestParser } from '../resp/parser.ts'
 import { Reply } from '../resp/reply.ts'
 import { Request } from '../resp/request.ts'
 import { Announcer } from './announcer.ts'
+import { Acl } from './acl/acl.ts'
 import { Auditor } from './audit/auditor.ts'
 import type { KeepEvidence } from './audit/auditor.ts'
 import { Backlog } from './backlog.ts'
 import { Channels } from './channels.ts'
+import { clientLine } from './commands/client.ts'
 import { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
 import type { EventFeed, OpenFeed } from './event-feed.ts'
 import { isOpenToOthers, Listener } from './listener.ts'
 import { NoLog } from './no-log.ts'
 import type { CompactionStart, NodeLog, OpenLog } from './node-log.ts'
+import type { Monitors } from './monitors.ts'
 import type { Options } from './options.ts'
 import { Session } from './session.ts'
 import type { Parked } from './session.ts'
 import type { Transaction } from './transactions/transaction.ts'
+import type { Watches } from './transactions/watches.ts'
 import { isLoopbackAddress, SocketTransport } from './socket.ts'
 import type { ReadMode } from './socket.ts'
 import { Stats } from './stats.ts'
@@ -133,6 +137,7 @@ export class Node {
   readonly stats = new Stats()
   readonly turn: Turn
   readonly auditor: Auditor
+  readonly acl: Acl
   /** By id, oldest first. */
   readonly sessions = new Map<number, Session>()
   /** 40 hex digits, new at every start. */
@@ -199,7 +204,21 @@ export class Node {
     this.commands = new CommandTable(specs(this))
     const nobody = { database: 0 }
     const call = new Call(this.engine, this.#request, new Reply(), nobody)
-    this.#dispatcher = new Dispatcher({ call, table: this.commands, stats: this.stats, clock: env.clock })
+    this.acl = new Acl({
+      specs: this.commands.specs,
+      sessions: this.sessions,
+      now: () => this.engine.now,
+      describe: (session) => clientLine(this, session),
+    })
+    this.#openUsers()
+    this.#dispatcher = new Dispatcher({
+      call,
+      table: this.commands,
+      stats: this.stats,
+      clock: env.clock,
+      permissions: this.acl,
+      push: (session, line) => this.turn.push(session, line),
+    })
     this.turn = new Turn({ engine: this.engine, log: new NoLog(), call, dispatcher: this.#dispatcher, stats: this.stats, env })
     this.channels = new Channels(this.turn)
     this.#announcer = new Announcer(this.engine, this.channels)
@@ -263,10 +282,10 @@ export class Node {
   async start(): Promise<void> {
     const { values } = this.options
     const asksForCertificates = values['tls-port'] !== 0 && values.port === 0 && values['tls-auth-clients'] === 'yes'
-    if (isOpenToOthers(values.bind) && values.requirepass === '' && values['protected-mode'] && !asksForCertificates) {
+    if (isOpenToOthers(values.bind) && this.acl.defaultUser.isOpen && values['protected-mode'] && !asksForCertificates) {
       throw new StockdError(
         'BAD_OPTION',
-        `bind ${values.bind.join(' ')} lets other machines in and there is no password: set STOCKD_REQUIREPASS, serve clients with ` +
+        `bind ${values.bind.join(' ')} lets other machines in and there is no password: set STOCKD_REQUIREPASS, or users of their own and the default user off; serve clients with ` +
           'certificates only (tls-port, port 0), or --protected-mode no where the network itself keeps strangers out',
       )
     }
@@ -469,7 +488,7 @@ export class Node {
     if (this.sessions.size > this.#room(transport.isLoopback)) return 'ERR max number of clients reached'
     // Whoever has shown a certificate that we asked for is no stranger.
     const isStranger = !transport.isLoopback && !transport.isVouchedFor
-    if (values['protected-mode'] && values.requirepass === '' && isStranger) return PROTECTED_TEXT
+    if (values['protected-mode'] && this.acl.defaultUser.isOpen && isStranger) return PROTECTED_TEXT
     return null
   }
 
@@ -509,7 +528,7 @@ export class Node {
       id: this.#nextId++,
       transport,
       now: this.clock.now(),
-      isAuthenticated: values.requirepass === '',
+      user: this.acl.defaultUser,
       parser,
     })
     this.sessions.set(session.id, session)
@@ -537,6 +556,16 @@ export class Node {
     this.paused = null
     this.#dispatcher.gate.pause = 'none'
     this.turn.checkParked()
+  }
+
+  /** The keys that sessions watch. */
+  get watches(): Watches {
+    return this.#dispatcher.watches
+  }
+
+  /** The sessions that are shown what the others do. */
+  get monitors(): Monitors {
+    return this.#dispatcher.monitors
   }
 
   /** EXEC: runs these requests, one after another and nobody in between, and answers with the array of their replies. */
@@ -616,7 +645,7 @@ export class Node {
         this.#closingSince.set(session, since)
         const isOver = session.isClosing && session.outputQueued === 0
         if (now - since >= (isOver ? LINGERING_MS_MAX : CLOSING_MS_MAX)) session.transport.destroy()
-      } else if (!session.isAuthenticated && now - session.createdAt >= UNAUTHENTICATED_MS_MAX)
+      } else if (!session.isAdmitted && now - session.createdAt >= UNAUTHENTICATED_MS_MAX)
         this.#timeOut(session, 'did not authenticate')
       else if (idleMs > 0 && session.parked === null && session.subscriptions === 0 && now - session.lastInteraction >= idleMs)
         this.#timeOut(session, 'was idle')
@@ -664,6 +693,23 @@ export class Node {
   }
 
   // Options ------------------------------------------------------------------------------------------------------------------------
+
+  /** Who may log in before anybody can. Throws StockdError BAD_OPTION. */
+  #openUsers(): void {
+    const { acl, options } = this
+    const { values } = options
+    acl.allChannels = values['acl-pubsub-default'] === 'allchannels'
+    acl.logEntriesMax = values['acllog-max-len']
+    if (values.requirepass !== '') acl.setDefaultPassword(values.requirepass)
+    for (const warning of acl.open({ lines: values.user, file: values.aclfile })) this.env.say('warning', warning)
+    options.whenChanged('requirepass', (password) => acl.setDefaultPassword(password))
+    options.whenChanged('acl-pubsub-default', (which) => {
+      acl.allChannels = which === 'allchannels'
+    })
+    options.whenChanged('acllog-max-len', (length) => {
+      acl.logEntriesMax = length
+    })
+  }
 
   /** Takes the options over into the places that the hot path reads, now and whenever CONFIG SET changes them. */
   #follow(): void {

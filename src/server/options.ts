@@ -24,6 +24,7 @@ import {
   percentiles,
   Refused,
   text,
+  users,
   tlsProtocols,
   words,
   yesNo,
@@ -70,6 +71,16 @@ const TABLE = {
   }),
   'protected-mode': option(yesNo, true, { mutable: true, about: 'without a password, only clients of this machine are served' }),
   'requirepass': option(password, '', { mutable: true, secret: true, about: 'password of the default user; none when empty' }),
+  'user': option(users, [] as readonly string[], {
+    secret: true,
+    about: 'a user and his rules, as for ACL SETUSER; once for each user',
+  }),
+  'aclfile': option(text(), '', { about: 'file that users are kept in, read at the start and by ACL LOAD, written by ACL SAVE' }),
+  'acl-pubsub-default': option(oneOf('resetchannels', 'allchannels'), 'resetchannels', {
+    mutable: true,
+    about: 'whether a new user may use all channels or none',
+  }),
+  'acllog-max-len': option(integer(0), 128, { mutable: true, about: 'refusals and failed logins that ACL LOG keeps' }),
   'maxclients': option(integer(1, 1_000_000), 10_000, { mutable: true, about: 'connections at the same time' }),
   'timeout': option(integer(0, 2147483647), 0, { mutable: true, about: 'seconds after which an idle connection is closed; 0: never' }),
   'tcp-keepalive': option(integer(0, 2147483647), 300, { mutable: true, about: 'seconds between TCP keep-alive probes; 0: none' }),
@@ -265,7 +276,8 @@ export class Options {
       if (parsed instanceof Refused) {
         throw new StockdError('BAD_OPTION', `${name} ${spec.secret ? '(hidden)' : JSON.stringify(value)}: ${parsed.reason}`)
       }
-      this.#put(name, parsed)
+      const { add } = spec.kind
+      this.#put(name, add === undefined ? parsed : add(this.values[name as OptionName], parsed))
     }
   }
 

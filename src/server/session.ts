@@ -12,6 +12,8 @@ import type { CommandSpec } from '../engine/command.ts'
 import type { Protocol, Reply } from '../resp/reply.ts'
 import type { RequestParser } from '../resp/parser.ts'
 import type { Transaction } from './transactions/transaction.ts'
+import type { Watch } from './transactions/watches.ts'
+import type { User } from './acl/user.ts'
 import type { Transport } from './transport.ts'
 
 /** CLIENT REPLY. `skip-next` is the state between CLIENT REPLY SKIP and the command whose reply it drops. */
@@ -37,9 +39,10 @@ export interface Parked {
 
 /** What a session listens to. */
 export interface Listening {
-  readonly channels: { readonly size: number }
-  readonly patterns: { readonly size: number }
-  readonly shards: { readonly size: number }
+  /** By their names, one character per byte. */
+  readonly channels: ReadonlyMap<string, unknown>
+  readonly patterns: ReadonlyMap<string, unknown>
+  readonly shards: ReadonlyMap<string, unknown>
   /** Listens to nothing any more. */
   end(): void
 }
@@ -57,7 +60,8 @@ export interface SessionParts {
   readonly id: number
   readonly transport: Transport
   readonly now: Millis
-  readonly isAuthenticated: boolean
+  /** The default user of the node: every session begins as his. */
+  readonly user: User
   readonly parser: RequestParser
 }
 
@@ -74,7 +78,9 @@ export class Session implements Client {
   name = ''
   libName = ''
   libVersion = ''
-  user = 'default'
+  user: User
+  /** It has said who it is, or did not need to when it came. */
+  #isAuthenticated: boolean
   failedAuths = 0
   noEvict = false
   noTouch = false
@@ -83,6 +89,10 @@ export class Session implements Client {
   mayNotWait = false
   /** What it has sent since MULTI; null: its commands run as they come. */
   transaction: Transaction | null = null
+  /** What it watches, and whether that has changed; null: it has never watched anything. */
+  watch: Watch | null = null
+  /** It is shown what the others do (MONITOR); null: it is not. */
+  monitoring: { end(): void } | null = null
 
   /** Instant of the last input. */
   lastInteraction: Millis
@@ -119,21 +129,29 @@ export class Session implements Client {
   /** Since when its output has been above the soft limit; 0: it is not. */
   overSoftSince = 0
 
-  constructor({ id, transport, now, isAuthenticated, parser }: SessionParts) {
+  constructor({ id, transport, now, user, parser }: SessionParts) {
     this.id = id
     this.transport = transport
     this.createdAt = now
     this.lastInteraction = now
     this.parser = parser
-    parser.authenticated = isAuthenticated
+    this.user = user
+    this.#isAuthenticated = user.isOpen
+    parser.authenticated = user.isOpen
   }
 
-  /** Before AUTH the parser takes small requests only: there is one flag for both. */
-  get isAuthenticated(): boolean {
+  /** Commands are taken from it. Before that the parser takes small requests only: there is one flag for both. */
+  get isAdmitted(): boolean {
     return this.parser.authenticated
   }
 
+  /** While the default user needs no password this may be false of a session that is admitted: who came before that was so. */
+  get isAuthenticated(): boolean {
+    return this.#isAuthenticated
+  }
+
   set isAuthenticated(is: boolean) {
+    this.#isAuthenticated = is
     this.parser.authenticated = is
     if (is) this.failedAuths = 0
   }
@@ -165,9 +183,10 @@ export class Session implements Client {
     return this.transaction === null ? 0 : this.transaction.bytes
   }
 
-  /** The transaction is over, whatever its end was. */
+  /** The transaction is over, whatever its end was: nothing is queued, nothing watched. */
   discard(): void {
     this.transaction = null
+    this.watch?.end()
   }
 
   /** Closes the connection: at once, or, if this session is the one that asked, after its reply. */
@@ -179,13 +198,14 @@ export class Session implements Client {
   }
 
   /** RESET: everything that commands have set goes back to what it was after connecting. */
-  reset(isAuthenticated: boolean): void {
+  reset(user: User): void {
     this.discard()
+    this.monitoring?.end()
     this.database = 0
     this.protocol = 2
     this.name = ''
-    this.user = 'default'
-    this.isAuthenticated = isAuthenticated
+    this.user = user
+    this.isAuthenticated = user.isOpen
     this.noEvict = false
     this.noTouch = false
     this.replyMode = 'on'

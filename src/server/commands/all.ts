@@ -11,6 +11,7 @@ import { configCommands } from './config.ts'
 import { connectionCommands } from './connection.ts'
 import { debugCommands } from './debug.ts'
 import { infoCommands } from './info.ts'
+import { monitorCommand } from './monitor.ts'
 import { observeCommands } from './observe.ts'
 import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
@@ -39,7 +40,7 @@ export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): Co
     ...observeCommands(node, usage),
     ...debugCommands(node),
     ...clusterCommands(),
-    ...aclCommands(),
+    ...aclCommands(node),
     ...stockAofCommands(node),
     ...stockOutboxCommands(node),
     ...blockingCommands(node),
@@ -48,5 +49,6 @@ export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): Co
     ...refusedStreamCommands(),
     ...stockAuditCommands(node),
     ...transactionCommands(node),
+    monitorCommand(node),
   ]
 }

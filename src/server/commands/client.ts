@@ -92,32 +92,25 @@ const typeOf = (session: Session): string => (session.subscriptions > 0 ? 'pubsu
 /** What a session that has never subscribed listens to. */
 const NOTHING = { channels: { size: 0 }, patterns: { size: 0 }, shards: { size: 0 } }
 
+/** One line of CLIENT LIST. Fields and order are Redis's; those about features that are not here show what an ordinary client shows. */
+export function clientLine(node: Node, session: Session): string {
+  const { lastCommand } = session
+  const now = node.engine.now
+  const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
+  const flags = `${session.subscriptions === 0 ? '' : 'P'}${session.parked === null ? '' : 'b'}${session.isClosing ? 'c' : ''}${session.noEvict ? 'e' : ''}${session.noTouch ? 'T' : ''}`
+  const queued = session.outputQueued
+  const { channels, patterns, shards } = session.listening ?? NOTHING
+  return (
+    `id=${session.id} addr=${session.addr} laddr=${session.laddr} fd=${session.fd} name=${session.name}` +
+    ` age=${seconds(session.createdAt)} idle=${seconds(session.lastInteraction)} flags=${flags === '' ? 'N' : flags} db=${session.database}` +
+    ` sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=-1 qbuf=${session.inputQueued} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0` +
+    ` obl=0 oll=${session.held.length} omem=${queued} tot-mem=${queued + session.inputQueued} events=${queued > 0 ? 'rw' : 'r'}` +
+    ` cmd=${lastCommand === null ? 'NULL' : node.acl.catalog.nameOf(lastCommand)} user=${session.user.name} redir=-1 resp=${session.protocol}` +
+    ` lib-name=${session.libName} lib-ver=${session.libVersion}\n`
+  )
+}
+
 export function clientCommands(node: Node): CommandSpec[] {
-  let names: ReadonlyMap<CommandSpec, string> | null = null
-  /** `client|list` of a spec; the table of names is made when it is first asked for: at construction there are none yet. */
-  const fullName = (spec: CommandSpec | null): string => {
-    if (spec === null) return 'NULL'
-    names ??= new Map(node.stats.commands.map((command) => [command.spec, command.fullName]))
-    return names.get(spec) ?? spec.name.toLowerCase()
-  }
-
-  /** One line of CLIENT LIST. Fields and order are Redis's; those about features that are not here show what an ordinary client shows. */
-  const describe = (session: Session): string => {
-    const now = node.engine.now
-    const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
-    const flags = `${session.subscriptions === 0 ? '' : 'P'}${session.parked === null ? '' : 'b'}${session.isClosing ? 'c' : ''}${session.noEvict ? 'e' : ''}${session.noTouch ? 'T' : ''}`
-    const queued = session.outputQueued
-    const { channels, patterns, shards } = session.listening ?? NOTHING
-    return (
-      `id=${session.id} addr=${session.addr} laddr=${session.laddr} fd=${session.fd} name=${session.name}` +
-      ` age=${seconds(session.createdAt)} idle=${seconds(session.lastInteraction)} flags=${flags === '' ? 'N' : flags} db=${session.database}` +
-      ` sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=-1 qbuf=${session.inputQueued} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0` +
-      ` obl=0 oll=${session.held.length} omem=${queued} tot-mem=${queued + session.inputQueued} events=${queued > 0 ? 'rw' : 'r'}` +
-      ` cmd=${fullName(session.lastCommand)} user=${session.user} redir=-1 resp=${session.protocol}` +
-      ` lib-name=${session.libName} lib-ver=${session.libVersion}\n`
-    )
-  }
-
   const onOff =
     (set: (session: Session, on: boolean) => void) =>
     (call: Call): void => {
@@ -150,16 +143,18 @@ export function clientCommands(node: Node): CommandSpec[] {
         keyless({
           ...CONNECTION,
           name: 'INFO',
+          tips: 'nondeterministic_output',
           arity: 2,
           flags: ASK,
           since: '6.2.0',
           syntax: '',
           summary: "This connection's line of CLIENT LIST",
-          run: (call) => call.reply.verbatim(describe(sessionOf(call))),
+          run: (call) => call.reply.verbatim(clientLine(node, sessionOf(call))),
         }),
         keyless({
           ...CONNECTION,
           name: 'LIST',
+          tips: 'nondeterministic_output',
           arity: -2,
           flags: ADMIN,
           since: '2.4.0',
@@ -391,7 +386,7 @@ export function clientCommands(node: Node): CommandSpec[] {
       chosen = found
     } else if (request.argc !== 2) return reply.error(SYNTAX)
     let text = ''
-    for (const session of chosen) text += describe(session)
+    for (const session of chosen) text += clientLine(node, session)
     reply.verbatim(text)
   }
 
@@ -472,7 +467,7 @@ function killFilter(request: Request): KillFilter | string {
     else if (request.is(i, 'LADDR')) tests.push((session) => session.laddr === value)
     else if (request.is(i, 'USER')) {
       if (value !== 'default') return `ERR No such user '${value}'`
-      tests.push((session) => session.user === value)
+      tests.push((session) => session.user.name === value)
     } else if (request.is(i, 'SKIPME')) {
       if (request.is(i + 1, 'YES')) skipMe = true
       else if (request.is(i + 1, 'NO')) skipMe = false

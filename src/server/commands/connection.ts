@@ -1,11 +1,11 @@
 // PING ECHO HELLO AUTH SELECT QUIT RESET: what a client says to open, keep and close its connection.
 
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Call } from '../../engine/call.ts'
 import type { CommandSpec } from '../../engine/command.ts'
 import { parseInt64, parseInteger } from '../../base/decimal.ts'
 import { DATABASE_OUT_OF_RANGE, NO_PROTOCOL, SYNTAX, VALUE_NOT_AN_INTEGER, WRONG_PASSWORD, wrongArity } from '../../resp/errors.ts'
 import type { Reply } from '../../resp/reply.ts'
+import { addressOf, Guesses } from '../acl/guesses.ts'
 import type { Node } from '../node.ts'
 import { sessionOf } from '../session.ts'
 import type { Session } from '../session.ts'
@@ -29,23 +29,20 @@ const HELLO_UNAUTHENTICATED =
 
 export function connectionCommands(node: Node): CommandSpec[] {
   const { options, stats } = node
-
-  /** Constant time in the content of both: their digests are compared. Without a password the default user takes any. */
-  const isAccepted = (user: string, password: Uint8Array): boolean => {
-    if (user !== 'default') return false
-    if (options.values.requirepass === '') return true
-    return timingSafeEqual(sha256(password), sha256(Buffer.from(options.values.requirepass, 'utf8')))
-  }
+  const guesses = new Guesses()
 
   /** Answers a wrong password; whoever goes on guessing waits longer each time and is then thrown out. */
   const refusePassword = (session: Session, reply: Reply): void => {
     stats.authFailures++
-    session.failedAuths++
-    const tries = session.failedAuths
+    const tries = ++session.failedAuths
     const close = tries >= FAILED_AUTHS_MAX
-    if (tries === 1) return reply.error(WRONG_PASSWORD)
+    const delay = Math.max((tries - 1) * FAILED_AUTH_DELAY_MS, guesses.delay(addressOf(session.addr), node.engine.now))
+    if (session.mayNotWait || delay === 0) {
+      if (close) session.isClosing = true
+      return reply.error(WRONG_PASSWORD)
+    }
     node.park(session, {
-      deadline: node.engine.now + (tries - 1) * FAILED_AUTH_DELAY_MS,
+      deadline: node.engine.now + delay,
       isReady: () => false,
       answer(later) {
         later.error(WRONG_PASSWORD)
@@ -54,20 +51,19 @@ export function connectionCommands(node: Node): CommandSpec[] {
     })
   }
 
-  const authenticate = (session: Session, reply: Reply, user: string, password: Uint8Array): boolean => {
-    if (!isAccepted(user, password)) {
-      refusePassword(session, reply)
-      return false
-    }
-    session.user = user
-    session.isAuthenticated = true
-    session.failedAuths = 0
-    return true
+  /** @param word how the client spelled the command: ACL LOG shows it */
+  const authenticate = (session: Session, reply: Reply, name: string, password: Uint8Array, word: string): boolean => {
+    if (node.acl.logIn(session, name, password)) return true
+    const isInTransaction = session.transaction !== null || session.mayNotWait
+    node.acl.denied(session, 'auth', word, isInTransaction ? 'multi' : 'toplevel', name)
+    refusePassword(session, reply)
+    return false
   }
 
   return [
     keyless({
       name: 'PING',
+      tips: 'request_policy:all_shards response_policy:all_succeeded',
       arity: -1,
       takesData: true,
       whileSubscribed: true,
@@ -132,9 +128,9 @@ export function connectionCommands(node: Node): CommandSpec[] {
       run(call) {
         const { request, reply } = call
         if (request.argc > 3) return reply.error(SYNTAX)
-        if (request.argc === 2 && options.values.requirepass === '') return reply.error(NO_PASSWORD_SET)
+        if (request.argc === 2 && node.acl.defaultUser.isNopass) return reply.error(NO_PASSWORD_SET)
         const user = request.argc === 2 ? 'default' : request.latin1(1)
-        if (authenticate(sessionOf(call), reply, user, request.copy(request.argc - 1))) reply.ok()
+        if (authenticate(sessionOf(call), reply, user, request.copy(request.argc - 1), request.latin1(0))) reply.ok()
       },
     }),
     keyless({
@@ -174,7 +170,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       syntax: '',
       summary: 'Brings the connection back to how it was when it was opened',
       run(call) {
-        sessionOf(call).reset(options.values.requirepass === '')
+        sessionOf(call).reset(node.acl.defaultUser)
         call.reply.protocol = 2
         call.reply.simple('RESET')
       },
@@ -191,24 +187,19 @@ export function connectionCommands(node: Node): CommandSpec[] {
       if (version !== 2 && version !== 3) return reply.error(NO_PROTOCOL)
       protocol = version
     }
-    let user: string | null = null
-    let passwordAt = 0
-    let name: string | null = null
     for (let i = 2; i < request.argc; i++) {
       const left = request.argc - 1 - i
       if (request.is(i, 'AUTH') && left >= 2) {
-        user = request.latin1(i + 1)
-        passwordAt = i + 2
+        if (!authenticate(session, reply, request.latin1(i + 1), request.copy(i + 2), request.latin1(0))) return
         i += 2
       } else if (request.is(i, 'SETNAME') && left >= 1) {
-        name = request.latin1(++i)
+        const name = request.latin1(++i)
         if (!isPrintable(name)) return reply.error(CLIENT_NAME_REFUSED)
+        session.name = name
       } else return reply.error(`ERR Syntax error in HELLO option '${request.latin1(i)}'`)
     }
-    if (user !== null && !authenticate(session, reply, user, request.copy(passwordAt))) return
     if (!session.isAuthenticated) return reply.error(HELLO_UNAUTHENTICATED)
 
-    if (name !== null) session.name = name
     if (protocol !== null) {
       session.protocol = protocol
       reply.protocol = protocol
@@ -240,5 +231,3 @@ function pongToListener({ request, reply }: Call): void {
 }
 
 const PONG = Buffer.from('+PONG\r\n')
-
-const sha256 = (bytes: Uint8Array): Buffer => createHash('sha256').update(bytes).digest()

@@ -19,6 +19,8 @@ export interface Kind<T> {
   format(value: T): string
   /** The file may say it in several words, which are not quoted then. */
   readonly severalWords?: boolean
+  /** It may be said several times: what each time adds. Otherwise the last time counts. */
+  readonly add?: (before: T, more: T) => T
 }
 
 const INTEGER = /^(?:0|-?[1-9][0-9]{0,15})$/
@@ -151,6 +153,15 @@ export function text(check: (value: string) => string | null = () => null): Kind
 
 /** A password may hold any character; the file holds it escaped. */
 export const password: Kind<string> = { label: 'text', parse: (value) => value, format: (value) => value }
+
+/** `name rule ...`, one user each time or each line. What the rules mean is up to the ACL. */
+export const users: Kind<readonly string[]> = {
+  label: 'name rule ...',
+  severalWords: true,
+  parse: (value) => value.split('\n').filter((line) => line.trim() !== ''),
+  format: (lines) => lines.join('\n'),
+  add: (before, more) => [...before, ...more],
+}
 
 function hasControlCharacter(value: string): boolean {
   for (let i = 0; i < value.length; i++) if (value.charCodeAt(i) < 32 || value.charCodeAt(i) === 127) return true

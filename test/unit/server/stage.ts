@@ -9,7 +9,9 @@ import type { Engine } from '../../../src/engine/engine.ts'
 import { Journal } from '../../../src/engine/journal.ts'
 import { RequestParser } from '../../../src/resp/parser.ts'
 import { Reply } from '../../../src/resp/reply.ts'
+import { User } from '../../../src/server/acl/user.ts'
 import { Dispatcher } from '../../../src/server/dispatch.ts'
+import type { Permissions } from '../../../src/server/dispatch.ts'
 import type { Env, Level } from '../../../src/server/env.ts'
 import { Session, sessionOf } from '../../../src/server/session.ts'
 import type { Parked } from '../../../src/server/session.ts'
@@ -59,6 +61,8 @@ export class FakeTransport implements Transport {
     return Buffer.concat(this.sent).toString('latin1')
   }
 }
+
+const EVERYTHING: Permissions = { refusal: () => null, lateRefusal: () => null }
 
 export class FakeLog implements TurnLog {
   last = lsn(0)
@@ -230,7 +234,7 @@ export class Stage {
         subcommands: [toy({ name: 'OPEN', arity: 3, flags: [], run: ({ reply }) => reply.ok() })],
       }),
     ])
-    this.dispatcher = new Dispatcher({ call, table, stats: this.stats, clock: this.env.clock })
+    this.dispatcher = new Dispatcher({ call, table, stats: this.stats, clock: this.env.clock, permissions: EVERYTHING })
     this.turn = new Turn({
       engine: engine as unknown as Engine,
       log: this.log,
@@ -244,7 +248,11 @@ export class Stage {
   connect({ isAuthenticated = true } = {}): Client {
     const parser = new RequestParser(this.#request)
     const transport = new FakeTransport()
-    const session = new Session({ id: this.#nextId++, transport, now: this.env.clock.now(), isAuthenticated, parser })
+    const user = new User('default', true)
+    user.mayAll = true
+    user.isOn = true
+    user.isNopass = isAuthenticated
+    const session = new Session({ id: this.#nextId++, transport, now: this.env.clock.now(), user, parser })
     return new Client(this, session, transport)
   }
 
