@@ -184,6 +184,14 @@ export class Journal {
     this.integer(database)
   }
 
+  /** The database that the next records of ordinary keys are about, as long as `select` is not told another; -1: none yet. */
+  get database(): number {
+    return this.#database
+  }
+
+  /** Somebody in this process reads the records before they are drained. */
+  keep(_isRead: boolean): void {}
+
   /** Forgets the records: the log has taken (copied) them. */
   drained(): void {
     this.length = 0
@@ -201,24 +209,55 @@ export class Journal {
   }
 }
 
-/** The journal of a node without a log (`appendonly no`): records are counted, and not even written. */
+/** The journal of a node without a log (`appendonly no`): records are counted, and written only while somebody reads them. */
 export class NoJournal extends Journal {
-  override begin(): void {
+  #isKept = false
+
+  override keep(isRead: boolean): void {
+    this.#isKept = isRead
+  }
+
+  override begin(argc: number): void {
+    if (this.#isKept) return super.begin(argc)
     this.records++
     this.total++
   }
 
-  override pair(): void {
+  override pair(...args: Parameters<Journal['pair']>): void {
+    if (this.#isKept) return super.pair(...args)
     this.records++
     this.total++
   }
 
-  override select(): void {}
-  override word(): void {}
-  override bytes(): void {}
-  override range(): void {}
-  override integer(): void {}
-  override pairOfNumbers(): void {}
-  override balances(): void {}
-  override text(): void {}
+  override select(database: number): void {
+    if (this.#isKept) super.select(database)
+  }
+
+  override word(word: string): void {
+    if (this.#isKept) super.word(word)
+  }
+
+  override bytes(bytes: Uint8Array, start?: number, end?: number): void {
+    if (this.#isKept) super.bytes(bytes, start, end)
+  }
+
+  override range(request: Request, first: number, last: number): void {
+    if (this.#isKept) super.range(request, first, last)
+  }
+
+  override integer(n: number): void {
+    if (this.#isKept) super.integer(n)
+  }
+
+  override pairOfNumbers(a: number, b: number): void {
+    if (this.#isKept) super.pairOfNumbers(a, b)
+  }
+
+  override balances(available: number, reserved: number, sold: number, tail: Uint8Array): void {
+    if (this.#isKept) super.balances(available, reserved, sold, tail)
+  }
+
+  override text(text: string): void {
+    if (this.#isKept) super.text(text)
+  }
 }

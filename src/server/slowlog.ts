@@ -1,8 +1,10 @@
 // The slow log: commands that ran longer than `slowlog-log-slower-than`, newest first, at most `slowlog-max-len`.
 //
 // Arguments are cut as Redis cuts them (32 arguments, 128 bytes each), so that an entry stays small whatever the command was.
+// Secrets are hidden (secrets.ts).
 
 import type { Request } from '../resp/request.ts'
+import { HIDDEN, secretsOf } from './secrets.ts'
 
 const ARGUMENTS_MAX = 32
 const ARGUMENT_BYTES_MAX = 128
@@ -34,7 +36,7 @@ export class Slowlog {
 }
 
 function shortened(request: Request): string[] {
-  if (isSecret(request)) return [request.latin1(0), '(redacted)']
+  const hidden = secretsOf(request)
   const shown = Math.min(request.argc, ARGUMENTS_MAX)
   const args: string[] = []
   for (let i = 0; i < shown; i++) {
@@ -42,20 +44,14 @@ function shortened(request: Request): string[] {
       args.push(`... (${request.argc - ARGUMENTS_MAX + 1} more arguments)`)
       break
     }
+    if (hidden?.has(i) === true) {
+      args.push(HIDDEN)
+      continue
+    }
     const bytes = request.bytes.subarray(request.start[i], Math.min(request.end[i], request.start[i] + ARGUMENT_BYTES_MAX))
     const text = Buffer.from(bytes).toString('latin1')
     const rest = request.length(i) - ARGUMENT_BYTES_MAX
     args.push(rest > 0 ? `${text}... (${rest} more bytes)` : text)
   }
   return args
-}
-
-/** Passwords never lie in a log: AUTH, HELLO ... AUTH and CONFIG SET of a secret are shown by name only. */
-function isSecret(request: Request): boolean {
-  if (request.is(0, 'AUTH') || request.is(0, 'ACL')) return true
-  if (request.is(0, 'HELLO')) return request.argc > 2
-  if (request.is(0, 'CONFIG') && request.argc > 2 && request.is(1, 'SET')) {
-    for (let i = 2; i < request.argc; i += 2) if (request.is(i, 'REQUIREPASS')) return true
-  }
-  return false
 }

@@ -235,6 +235,7 @@ export class Turn {
     if (this.#asked.size > 0 || this.#waking.size > 0) this.#wake()
     const journal = this.#engine.journal
     if (journal.records > 0) {
+      if (this.#dispatcher.watches.isAny) this.#dispatcher.watches.drain()
       this.log.append(journal.buffer, journal.length, journal.records, this.#engine.now)
       journal.drained()
       this.log.write()
@@ -309,6 +310,7 @@ export class Turn {
     session.pushedBytes = 0
     this.#pushed.delete(session)
     session.discard()
+    session.monitoring?.end()
     this.#forget(session)
   }
 
@@ -603,22 +605,29 @@ export class Turn {
     this.#call.client = session
     if (this.#runCount > 0) {
       const last = this.#runs[this.#runCount - 1]
-      if (last.session === session) return last
+      if (last.session === session) {
+        this.#answerPushed(session, last)
+        return last
+      }
     }
     if (this.#runCount === this.#runs.length) this.#runs.push(new Run())
     const run = this.#runs[this.#runCount++]
     run.session = session
     run.start = reply.length
     run.need = NONE
-    if (session.pushedBytes > 0) {
-      for (const message of session.pushed) reply.raw(message)
-      run.need = this.#pushNeed()
-      this.#takePushed(session)
-    }
+    this.#answerPushed(session, run)
     run.end = reply.length
     run.marksFrom = this.#markCount
     run.marksTo = this.#markCount
     return run
+  }
+
+  /** Messages that came before the reply that is now written stand before it. */
+  #answerPushed(session: Session, run: Run): void {
+    if (session.pushedBytes === 0) return
+    for (const message of session.pushed) this.#reply.raw(message)
+    run.need = Math.max(run.need, this.#pushNeed()) as Lsn
+    this.#takePushed(session)
   }
 
   /** Messages may tell of anything that was written so far. */
