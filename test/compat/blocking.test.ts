@@ -1,10 +1,10 @@
 // Commands that wait, told to redis-server and to a node: several clients, each with the same replies, byte for byte and in the same order,
-// and the same lists and sorted sets afterwards; also after the node was killed and has read its log.
+// the same keyspace notifications, and the same lists and sorted sets afterwards; also after the node was killed and has read its log.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/random.ts'
 import { eventually } from '../support/eventually.ts'
-import { encodeRequest } from '../support/raw-client.ts'
+import { decodeReply, encodeRequest } from '../support/raw-client.ts'
 import type { RawClient } from '../support/raw-client.ts'
 import { HAS_REDIS, startNode, startRedis } from '../support/server.ts'
 import type { Server } from '../support/server.ts'
@@ -159,17 +159,21 @@ class Company implements AsyncDisposable {
   readonly #clients = new Map<string, RawClient>()
   readonly #ids = new Map<string, string>()
   readonly #control: RawClient
+  readonly #ear: RawClient
   readonly heard: string[] = []
   /** Requests of each client that are not answered, oldest first. */
   readonly #open = new Map<string, (readonly string[])[]>()
 
-  private constructor(control: RawClient) {
+  private constructor(control: RawClient, ear: RawClient) {
     this.#control = control
+    this.#ear = ear
   }
 
   static async of(server: Server, names: readonly string[], protocol: 2 | 3): Promise<Company> {
-    const company = new Company(await server.connect())
+    const company = new Company(await server.connect(), await server.connect())
     await company.#control.command('FLUSHALL')
+    await company.#control.command('CONFIG', 'SET', 'notify-keyspace-events', 'KEAmn')
+    await company.#ear.command('PSUBSCRIBE', '__key*')
     for (const name of names) {
       const client = await server.connect()
       await client.command('HELLO', protocol)
@@ -180,8 +184,7 @@ class Company implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients.values()) await client.close()
-    await this.#control.close()
+    for (const client of [...this.#clients.values(), this.#control, this.#ear]) await client.close()
   }
 
   /** Sends commands in one write, and waits until all that was sent is answered or waits. */
@@ -222,6 +225,17 @@ class Company implements AsyncDisposable {
     })
   }
 
+  /** All keyspace notifications so far, in their order. */
+  async notices(): Promise<string[]> {
+    await this.#control.command('PUBLISH', '__key_end', '')
+    const heard: string[] = []
+    for (;;) {
+      const [, , channel, message] = decodeReply(await this.#ear.read()) as string[]
+      if (channel === '__key_end') return heard
+      heard.push(`${channel} ${message}`)
+    }
+  }
+
   /** What is in the keys of the stories. */
   async state(): Promise<string> {
     const all: string[] = []
@@ -254,10 +268,16 @@ function byClient(heard: readonly string[]): string[] {
   return ['a', 'b', 'c', 'd'].flatMap((name) => heard.filter((line) => line.startsWith(`${name}: `)))
 }
 
-async function told(server: Server, lines: ReturnType<typeof linesOf>, protocol: 2 | 3): Promise<{ heard: string[]; state: string }> {
+interface Told {
+  readonly heard: string[]
+  readonly notices: string[]
+  readonly state: string
+}
+
+async function told(server: Server, lines: ReturnType<typeof linesOf>, protocol: 2 | 3): Promise<Told> {
   await using company = await Company.of(server, ['a', 'b', 'c', 'd'], protocol)
   for (const { name, commands } of lines) await company.tell(name, commands)
-  return { heard: byClient(company.heard), state: await company.state() }
+  return { heard: byClient(company.heard), notices: await company.notices(), state: await company.state() }
 }
 
 /**
