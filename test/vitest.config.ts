@@ -28,7 +28,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/{compat,contract,e2e,sim}/**/*.test.ts'],
+          include: ['test/{compat,contract,e2e,fuzz,sim}/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: 1,
