@@ -18,6 +18,8 @@ export interface KeyUse {
   readonly words: readonly string[]
   /** READ | WRITE: what a user must be allowed. */
   readonly rights: number
+  /** False of a channel that only stands where a key would (SPUBLISH). */
+  readonly isKey: boolean
 }
 
 export interface KeySpec {
@@ -42,7 +44,7 @@ export interface KeySpec {
 export function keyUse(text: string): KeyUse {
   const words = text.split(' ')
   const isWrite = words.includes('insert') || words.includes('update') || words.includes('delete')
-  return { words, rights: (words.includes('access') ? READ : 0) | (isWrite ? WRITE : 0) }
+  return { words, rights: (words.includes('access') ? READ : 0) | (isWrite ? WRITE : 0), isKey: !words.includes('not_key') }
 }
 
 /** One key. */
@@ -65,8 +67,8 @@ export function keysBehind(word: string, from: number, use: string): KeySpec {
   return { use: keyUse(use), begin: { word, from }, find: { type: 'range', last: -1, step: 1, limit: 2 } }
 }
 
-const TOUCHED: KeyUse = keyUse('RW access update')
-const READ_ONLY: KeyUse = keyUse('RO access')
+export const TOUCHED: KeyUse = keyUse('RW access update')
+export const READ_ONLY: KeyUse = keyUse('RO access')
 
 /** The keys of one request; filled again and again. */
 export class FoundKeys {
@@ -89,7 +91,7 @@ export class FoundKeys {
     this.count = 0
     if (spec.keySpecs === undefined) return this.#byRange(spec, request)
     for (const keySpec of spec.keySpecs) {
-      if (this.#findOne(keySpec, request)) continue
+      if (!keySpec.use.isKey || this.#findOne(keySpec, request)) continue
       this.count = 0
       return false
     }

@@ -7,11 +7,12 @@ const DISABLED = 'ERR This instance has cluster support disabled'
 
 interface Word extends Pick<CommandSpec, 'name' | 'arity' | 'since' | 'syntax' | 'summary'> {
   readonly complexity?: string
+  readonly tips?: string
   readonly flags?: readonly CommandFlag[]
 }
 
 const WORDS: readonly Word[] = [
-  { name: 'INFO', arity: 2, since: '3.0.0', syntax: '', summary: 'Refused: this node is not in a cluster' },
+  { name: 'INFO', arity: 2, since: '3.0.0', tips: 'nondeterministic_output', syntax: '', summary: 'Refused: this node is not in a cluster' },
   {
     name: 'KEYSLOT',
     arity: 3,
@@ -24,6 +25,7 @@ const WORDS: readonly Word[] = [
     name: 'SLOTS',
     arity: 2,
     since: '3.0.0',
+    tips: 'nondeterministic_output',
     syntax: '',
     summary: 'Refused: this node is not in a cluster',
     complexity: 'O(N) where N is the total number of Cluster nodes',
@@ -32,6 +34,7 @@ const WORDS: readonly Word[] = [
     name: 'SHARDS',
     arity: 2,
     since: '7.0.0',
+    tips: 'nondeterministic_output',
     syntax: '',
     summary: 'Refused: this node is not in a cluster',
     complexity: 'O(N) where N is the total number of cluster nodes',
@@ -40,6 +43,7 @@ const WORDS: readonly Word[] = [
     name: 'NODES',
     arity: 2,
     since: '3.0.0',
+    tips: 'nondeterministic_output',
     syntax: '',
     summary: 'Refused: this node is not in a cluster',
     complexity: 'O(N) where N is the total number of Cluster nodes',
@@ -56,6 +60,7 @@ const WORDS: readonly Word[] = [
     name: 'GETKEYSINSLOT',
     arity: 4,
     since: '3.0.0',
+    tips: 'nondeterministic_output',
     syntax: 'slot count',
     summary: 'Refused: this node is not in a cluster',
     complexity: 'O(log(N)) where N is the number of requested keys',
@@ -77,13 +82,14 @@ export function clusterCommands(): CommandSpec[] {
       name: 'CLUSTER',
       arity: -2,
       flags: [],
+      categories: ['cluster'],
       group: 'cluster',
       since: '3.0.0',
       complexity: 'Depends on subcommand.',
       syntax: '',
       summary: 'Refused: this node is not in a cluster',
       run,
-      subcommands: WORDS.map((word) => keyless({ flags: ['stale'], ...word, group: 'cluster', run })),
+      subcommands: WORDS.map((word) => keyless({ flags: ['stale'], ...word, categories: ['cluster'], group: 'cluster', run })),
     }),
   ]
 }

@@ -15,7 +15,9 @@ import {
   SKU_BYTES_MAX,
   type Slice,
 } from '../../../stock/order-request.ts'
+import type { Request } from '../../../resp/request.ts'
 import type { Call } from '../../call.ts'
+import { type FoundKeys, TOUCHED } from '../../key-specs.ts'
 
 /** Names of operations and adjustments are the callers' own; this is room for a URL. */
 export const OPERATION_ID_BYTES_MAX = 256
@@ -58,6 +60,16 @@ export function orderRequest(call: Call, mayBeMade: boolean): OrderRequest | nul
   if (!request.isForbidden) return request
   call.reply.error('ERR an order id must not end in }*')
   return null
+}
+
+/** Options that a value follows. */
+const VALUED = ['EX', 'PX', 'REF', 'REASON', 'ID'] as const
+
+/** The SKUs of an order's ITEMS: whoever may not touch one of them may not order it. */
+export function touchesItems(args: Request, found: FoundKeys): void {
+  let i = 2
+  while (i < args.argc && !args.is(i, 'ITEMS')) i += VALUED.some((option) => args.is(i, option)) ? 2 : 1
+  for (i++; i < args.argc; i += 2) found.add(i, TOUCHED)
 }
 
 /** Reads `SKU quantity` pairs from argument `i` to the end. */

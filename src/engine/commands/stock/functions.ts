@@ -5,7 +5,8 @@ import { parseInt64 } from '../../../base/decimal.ts'
 import { SYNTAX, wrongArity } from '../../../resp/errors.ts'
 import { Request } from '../../../resp/request.ts'
 import type { Call } from '../../call.ts'
-import { type CommandSpec, CommandTable, NO_KEYS } from '../../command.ts'
+import { type CommandSpec, CommandTable, type InnerCommand, NO_KEYS } from '../../command.ts'
+import { countedKeysFrom } from '../../key-specs.ts'
 
 const HEADER = 3
 
@@ -17,6 +18,27 @@ class FunctionCall {
 
   constructor(commands: readonly CommandSpec[]) {
     this.#table = new CommandTable(commands)
+  }
+
+  /** The command that this request names, with its arguments; null: there is none, or they are too few. */
+  commandOf(request: Request): InnerCommand | null {
+    const spec = this.#table.get(request.latin1(1))
+    return spec === null ? null : { spec, request: this.#innerOf(request) }
+  }
+
+  /** Valid until the next one is asked for. */
+  #innerOf(request: Request): Request {
+    const inner = this.#inner
+    inner.bytes = request.bytes
+    inner.argc = request.argc - HEADER + 1
+    inner.reserve(inner.argc)
+    inner.start[0] = request.start[1]
+    inner.end[0] = request.end[1]
+    for (let i = 1; i < inner.argc; i++) {
+      inner.start[i] = request.start[i + HEADER - 1]
+      inner.end[i] = request.end[i + HEADER - 1]
+    }
+    return inner
   }
 
   run(call: Call, isReadOnly: boolean): void {
@@ -31,16 +53,7 @@ class FunctionCall {
     if (isReadOnly && !isRead) return reply.error('ERR Can not execute a script with write flag using *_ro command.')
     if (keys !== (request.argc > HEADER && target.keys !== NO_KEYS ? 1n : 0n))
       return reply.error(`ERR ${target.name} has another number of keys`)
-    const inner = this.#inner
-    inner.bytes = request.bytes
-    inner.argc = request.argc - HEADER + 1
-    inner.reserve(inner.argc)
-    inner.start[0] = request.start[1]
-    inner.end[0] = request.end[1]
-    for (let i = 1; i < inner.argc; i++) {
-      inner.start[i] = request.start[i + HEADER - 1]
-      inner.end[i] = request.end[i + HEADER - 1]
-    }
+    const inner = this.#innerOf(request)
     const { arity } = target
     if (arity >= 0 ? inner.argc !== arity : inner.argc < -arity) return reply.error(wrongArity(target.name.toLowerCase()))
     call.request = inner
@@ -61,7 +74,9 @@ export function functionCommands(stock: readonly CommandSpec[]): readonly Comman
       arity: -3,
       flags: ['write', 'noscript', 'stale', 'skip_monitor', 'movablekeys'],
       keys: NO_KEYS,
+      keySpecs: [countedKeysFrom(2, 'RW access update')],
       keysOf,
+      runs: (request) => functions.commandOf(request),
       categories: ['slow', 'scripting'],
       group: 'scripting',
       since: '7.0.0',
@@ -75,7 +90,9 @@ export function functionCommands(stock: readonly CommandSpec[]): readonly Comman
       arity: -3,
       flags: ['readonly', 'noscript', 'stale', 'skip_monitor', 'movablekeys'],
       keys: NO_KEYS,
+      keySpecs: [countedKeysFrom(2, 'RO access')],
       keysOf,
+      runs: (request) => functions.commandOf(request),
       categories: ['slow', 'scripting'],
       group: 'scripting',
       since: '7.0.0',
@@ -104,6 +121,7 @@ export function functionCommands(stock: readonly CommandSpec[]): readonly Comman
           categories: ['write', 'slow', 'scripting'],
           group: 'scripting',
           since: '7.0.0',
+          tips: 'request_policy:all_shards response_policy:all_succeeded',
           complexity: 'O(1)',
           summary: 'Deletes all functions that were loaded: there are none.',
           syntax: '[ASYNC | SYNC]',
@@ -121,6 +139,7 @@ export function functionCommands(stock: readonly CommandSpec[]): readonly Comman
           categories: ['slow', 'scripting'],
           group: 'scripting',
           since: '7.0.0',
+          tips: 'nondeterministic_output_order',
           complexity: 'O(1)',
           summary: 'Lists the functions that were loaded: there are none.',
           syntax: '[LIBRARYNAME library-name-pattern] [WITHCODE]',

@@ -4,7 +4,7 @@ import { SYNTAX } from '../../../resp/errors.ts'
 import type { OrderRequest } from '../../../stock/order-request.ts'
 import type { Call } from '../../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../../command.ts'
-import { fail, Option, orderRequest, readDuration, readItems, readOperation, readReason, readRef } from './arguments.ts'
+import { fail, Option, orderRequest, readDuration, readItems, readOperation, readReason, readRef, touchesItems } from './arguments.ts'
 import { replyOrder, replyReserve } from './replies.ts'
 
 function reserve(call: Call): void {
@@ -119,6 +119,7 @@ export const orderCommands: readonly CommandSpec[] = [
     // Not `denyoom`: the repetition of a known order is answered although memory is over its limit.
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    alsoTouches: touchesItems,
     categories: ['write', 'stock', 'order', 'fast'],
     group: 'stock',
     since: '0.1.0',
@@ -132,6 +133,7 @@ export const orderCommands: readonly CommandSpec[] = [
     arity: -2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    alsoTouches: touchesItems,
     categories: ['write', 'stock', 'order', 'fast'],
     group: 'stock',
     since: '0.1.0',
@@ -145,6 +147,7 @@ export const orderCommands: readonly CommandSpec[] = [
     arity: -2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    alsoTouches: touchesItems,
     categories: ['write', 'stock', 'order', 'fast'],
     group: 'stock',
     since: '0.1.0',
@@ -171,6 +174,7 @@ export const orderCommands: readonly CommandSpec[] = [
     arity: -2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    alsoTouches: touchesItems,
     categories: ['write', 'stock', 'order', 'fast'],
     group: 'stock',
     since: '0.1.0',

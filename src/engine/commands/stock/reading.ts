@@ -13,6 +13,7 @@ import { NO_KEY } from '../../../stock/sku-names.ts'
 import { ORDER_STATES, OrderState } from '../../../stock/state.ts'
 import type { Call } from '../../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../../command.ts'
+import { READ_ONLY } from '../../key-specs.ts'
 import { isStockDatabase, orderRequest } from './arguments.ts'
 import { skuOf } from './skus.ts'
 
@@ -319,6 +320,9 @@ export const readingCommands: readonly CommandSpec[] = [
     ...READ,
     name: 'STOCK.MGET',
     arity: -2,
+    alsoTouches(request, found) {
+      for (let i = 2; i < request.argc; i++) found.add(i, READ_ONLY)
+    },
     complexity: 'O(N) with N the number of SKUs',
     summary: 'Returns the sellable units of several SKUs.',
     syntax: 'sku [sku ...]',
@@ -327,6 +331,7 @@ export const readingCommands: readonly CommandSpec[] = [
   { ...READ, name: 'STOCK.INFO', arity: 2, complexity: 'O(1)', summary: 'Returns everything about a SKU.', syntax: 'sku', run: info },
   {
     ...READ,
+    categories: ['read', 'stock', 'order', 'fast'],
     name: 'STOCK.ORDER',
     arity: 2,
     complexity: 'O(N) with N the number of items',
@@ -336,6 +341,7 @@ export const readingCommands: readonly CommandSpec[] = [
   },
   {
     ...READ,
+    categories: ['read', 'stock', 'order', 'fast'],
     name: 'STOCK.ORDERS',
     arity: -2,
     complexity: 'O(N) with N the number of orders looked at',
@@ -345,6 +351,7 @@ export const readingCommands: readonly CommandSpec[] = [
   },
   {
     ...READ,
+    categories: ['read', 'stock', 'order', 'fast'],
     name: 'STOCK.HOLDS',
     arity: -2,
     complexity: 'O(N + log M) with N the number of holds returned and M that of the SKU',
