@@ -68,7 +68,7 @@ export class Database {
   #changingKey = 0
   /** Bytes that they take, and what of it lies in arenas. */
   besideBytes = 0
-  besideArenaBytes = 0
+  besideHiddenBytes = 0
   /** Two sums over all rows, mod 2^32, of what identifies a row cheaply: key, kind, instant, a string's length, a collection's figure. */
   sealA = 0
   sealB = 0
@@ -402,7 +402,7 @@ export class Database {
     this.#beside.length = 0
     this.#freeSlots.length = 0
     this.besideBytes = 0
-    this.besideArenaBytes = 0
+    this.besideHiddenBytes = 0
     this.stockKeys = 0
     this.sealA = 0
     this.sealB = 0
@@ -477,18 +477,18 @@ export class Database {
   }
 
   #count(large: LargeValue): void {
-    const { usedBytes, arenaBytes } = large
+    const { usedBytes, hiddenBytes } = large
     this.besideBytes += usedBytes - large.countedBytes
-    this.besideArenaBytes += arenaBytes - large.countedArenaBytes
+    this.besideHiddenBytes += hiddenBytes - large.countedHiddenBytes
     large.countedBytes = usedBytes
-    large.countedArenaBytes = arenaBytes
+    large.countedHiddenBytes = hiddenBytes
   }
 
   #uncount(large: LargeValue): void {
     this.besideBytes -= large.countedBytes
-    this.besideArenaBytes -= large.countedArenaBytes
+    this.besideHiddenBytes -= large.countedHiddenBytes
     large.countedBytes = 0
-    large.countedArenaBytes = 0
+    large.countedHiddenBytes = 0
   }
 
   /** Gives the slot of a row back, if it has one. */

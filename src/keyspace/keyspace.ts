@@ -126,9 +126,16 @@ export class Keyspace {
   }
 
   /** What of `usedBytes` lies in arenas, where JavaScript's own count of memory does not see it. */
-  get arenaBytes(): number {
+  get hiddenBytes(): number {
     let bytes = 0
-    for (const database of this.databases) bytes += database.arena.usedBytes + database.besideArenaBytes
+    for (const database of this.databases) bytes += database.arena.hiddenBytes + database.besideHiddenBytes
+    return bytes
+  }
+
+  /** Bytes of memory that were let go, ever, and that the garbage collector does not know the size of. */
+  get abandonedBytes(): number {
+    let bytes = this.collections.pool.abandonedBytes
+    for (const database of this.databases) bytes += database.arena.abandonedBytes
     return bytes
   }
 

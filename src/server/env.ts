@@ -4,7 +4,9 @@
 // difference. The disk is injected into the log and the network is whatever calls `turn.receive`.
 
 import { randomBytes } from 'node:crypto'
-import { getHeapStatistics } from 'node:v8'
+import { type PerformanceEntry, PerformanceObserver, constants } from 'node:perf_hooks'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { SystemClock } from '../base/clock.ts'
 import type { Millis } from '../base/brand.ts'
 import type { Clock } from '../base/clock.ts'
@@ -26,8 +28,12 @@ export interface Env {
   every(ms: number, run: () => void): () => void
   /** Unpredictable 32 bits. */
   random32(): number
-  /** Bytes of memory that JavaScript knows of: the heap and what hangs on it. The arenas of the engine are not in it. */
+  /** Bytes of memory that JavaScript knows of: the heap and what hangs on it, garbage included. Small rows are not in it. */
   memoryUsed(): number
+  /** How many full garbage collections there have been. */
+  collections(): number
+  /** Collects garbage now: a pause of some milliseconds. */
+  collectGarbage(): void
 }
 
 /** A clock that can be put forward, once, before anybody has asked it for long. */
@@ -51,8 +57,15 @@ export class SystemEnv implements Env {
   readonly clock = new AdjustedClock()
   readonly say: Say
 
+  #collections = 0
+
   constructor(say: Say) {
     this.say = say
+    const isFull = (entry: PerformanceEntry): boolean =>
+      (entry as { detail?: { kind?: number } }).detail?.kind === constants.NODE_PERFORMANCE_GC_MAJOR
+    new PerformanceObserver((list) => {
+      this.#collections += list.getEntries().filter(isFull).length
+    }).observe({ entryTypes: ['gc'] })
   }
 
   startNoEarlierThan(instant: Millis): void {
@@ -76,5 +89,15 @@ export class SystemEnv implements Env {
     // Not process.memoryUsage: that reads a file for the resident size.
     const { used_heap_size, external_memory } = getHeapStatistics()
     return used_heap_size + external_memory
+  }
+
+  collections(): number {
+    return this.#collections
+  }
+
+  collectGarbage(): void {
+    // The collector cannot be called unless V8 was told so; that it may be at any time is Node's own advice.
+    setFlagsFromString('--expose-gc')
+    runInNewContext('gc')()
   }
 }

@@ -50,6 +50,7 @@ import type { Credentials } from './tls/credentials.ts'
 import { Handshakes } from './tls/handshakes.ts'
 import { Turn } from './turn.ts'
 import { KeyWaiters } from './key-waiters.ts'
+import { MemoryGauge } from './memory-gauge.ts'
 
 export type NodePhase = 'new' | 'loading' | 'serving' | 'stopping' | 'stopped'
 
@@ -175,6 +176,7 @@ export class Node {
   #beats = 0
   #stopBeat: (() => void) | null = null
   #sampled = { commands: 0, input: 0, output: 0, at: 0 }
+  readonly #memory: MemoryGauge
   readonly #progress = new WeakMap<Session, { since: number; at: number; bytes: number }>()
   readonly #closingSince = new WeakMap<Session, number>()
 
@@ -199,6 +201,7 @@ export class Node {
       values.appendonly && openLog !== null ? new Journal() : new NoJournal(),
     )
     this.#backlog = new Backlog({ engine: this.engine, env })
+    this.#memory = new MemoryGauge(env, this.engine, this.sessions)
     this.runId = Array.from({ length: 5 }, () => env.random32().toString(16).padStart(8, '0')).join('')
     this.startedAt = env.clock.now()
     this.commands = new CommandTable(specs(this))
@@ -266,8 +269,7 @@ export class Node {
 
   /** Bytes of memory in use: what INFO tells, and what maxmemory limits. */
   memoryUsed(): number {
-    const { keyspace, ledger } = this.engine
-    return this.env.memoryUsed() + keyspace.arenaBytes + ledger.arenaBytes
+    return this.#memory.used
   }
 
   /** What the node holds, in words. */
@@ -618,6 +620,7 @@ export class Node {
     if (used > this.stats.peakMemory) this.stats.peakMemory = used
     const { maxmemory } = this.options.values
     this.engine.outOfMemory = maxmemory > 0 && used > maxmemory
+    this.#memory.collect()
   }
 
   #sampleRates(now: number): void {

@@ -79,9 +79,15 @@ export class Ledger {
   }
 
   /** What of `usedBytes` lies in arenas, where JavaScript's own count of memory does not see it. */
-  get arenaBytes(): number {
+  get hiddenBytes(): number {
     const { rows, buyers } = this.state
-    return rows.arena.usedBytes + buyers.arena.usedBytes
+    return rows.arena.hiddenBytes + buyers.arena.hiddenBytes
+  }
+
+  /** Bytes of memory that were let go, ever, and that the garbage collector does not know the size of. */
+  get abandonedBytes(): number {
+    const { rows, buyers } = this.state
+    return rows.arena.abandonedBytes + buyers.arena.abandonedBytes
   }
 
   /** Bytes of memory in use by orders and buyers. SKUs are few, and on the heap. */

@@ -5,6 +5,10 @@
 //   small rows   cut from the newest segment, freed rows are kept on a list per size and used again
 //   large rows   (> 512 KiB) get a segment of their own, given back whole
 //
+// Segments for small rows are SharedArrayBuffers, which it counts as nothing, so that a growing node is not
+// collected again and again for memory that it keeps. What comes and goes it must be told of, or it would let gigabytes of freed rows lie:
+// so large rows are ArrayBuffers, and segments that are let go are counted (`abandonedBytes`) for whoever can call the collector.
+//
 // There is one arena per database and one per large collection. The latter begin with small segments, each as large as all before it
 // together, and leave their segments to a pool when they go: the next collection takes them from there, whether or not the garbage
 // collector has been around.
@@ -55,6 +59,8 @@ const POOLED_BYTES_MAX = 64 * 1024 * 1024
 export class SegmentPool {
   readonly #free: SharedArrayBuffer[][] = []
   #bytes = 0
+  /** Bytes of all segments that were left to the garbage collector, ever: it does not know how much they are. */
+  abandonedBytes = 0
 
   constructor() {
     for (let size = SMALL_SEGMENT_BYTES; size <= SEGMENT_BYTES; size *= 2) this.#free.push([])
@@ -75,7 +81,10 @@ export class SegmentPool {
   give(memory: SharedArrayBuffer): void {
     const size = memory.byteLength
     const isPooled = size >= SMALL_SEGMENT_BYTES && size <= SEGMENT_BYTES && (size & (size - 1)) === 0
-    if (!isPooled || this.#bytes + size > POOLED_BYTES_MAX) return
+    if (!isPooled || this.#bytes + size > POOLED_BYTES_MAX) {
+      this.abandonedBytes += size
+      return
+    }
     this.#free[31 - Math.clz32(size) - SMALL_SEGMENT_SHIFT].push(memory)
     this.#bytes += size
   }
@@ -96,6 +105,8 @@ export class Arena {
   #limit = 0
   #allocatedBytes = 0
   #usedBytes = 0
+  #largeBytes = 0
+  #abandonedBytes = 0
 
   /** @param pool given: the arena is one of many, and begins small. */
   constructor(pool: SegmentPool | null = null) {
@@ -117,6 +128,16 @@ export class Arena {
     return this.#usedBytes
   }
 
+  /** Those of them that JavaScript's figures know nothing of: large rows are in its `external` memory. */
+  get hiddenBytes(): number {
+    return this.#usedBytes - this.#largeBytes
+  }
+
+  /** Bytes of all segments without a pool that were left to the garbage collector, ever. */
+  get abandonedBytes(): number {
+    return this.#abandonedBytes
+  }
+
   /** A row of at least `bytes` bytes. Its content is whatever was there before: the caller writes every field. */
   alloc(bytes: number): number {
     const granules = granulesOf(bytes)
@@ -124,7 +145,8 @@ export class Arena {
     if (bytes > LARGE_ROW_BYTES) {
       // Segment 0 is for small rows: a large one there would have the ref 0.
       if (this.bytes.length === 0) this.#nextSegment(1)
-      return this.#openSegment(granules * 8) << SEGMENT_SHIFT
+      this.#largeBytes += granules << 3
+      return this.#openSegment(new ArrayBuffer(granules << 3)) << SEGMENT_SHIFT
     }
     const sizeClass = classOf(granules)
     const freed = this.#free[sizeClass]
@@ -145,6 +167,7 @@ export class Arena {
     if (bytes > LARGE_ROW_BYTES) {
       const segment = ref >>> SEGMENT_SHIFT
       this.#allocatedBytes -= this.bytes[segment].length
+      this.#largeBytes -= granules << 3
       this.bytes[segment] = new Uint8Array(0)
       this.words[segment] = new Int32Array(0)
       this.#emptySegments.push(segment)
@@ -167,7 +190,7 @@ export class Arena {
   clone(): Arena {
     const copy = new Arena(this.#pool)
     for (const source of this.bytes) {
-      const memory = this.#newMemory(source.length)
+      const memory = source.buffer instanceof SharedArrayBuffer ? this.#newMemory(source.length) : new ArrayBuffer(source.length)
       const bytes = new Uint8Array(memory)
       copyBytes(source, 0, source.length, bytes, 0)
       copy.bytes.push(bytes)
@@ -180,12 +203,17 @@ export class Arena {
     copy.#limit = this.#limit
     copy.#allocatedBytes = this.#allocatedBytes
     copy.#usedBytes = this.#usedBytes
+    copy.#largeBytes = this.#largeBytes
     return copy
   }
 
   /** Forgets every row at once. */
   clear(): void {
-    if (this.#pool !== null) for (const { buffer } of this.bytes) if (buffer instanceof SharedArrayBuffer) this.#pool.give(buffer)
+    for (const { buffer } of this.bytes) {
+      if (!(buffer instanceof SharedArrayBuffer)) continue
+      if (this.#pool === null) this.#abandonedBytes += buffer.byteLength
+      else this.#pool.give(buffer)
+    }
     this.bytes.length = 0
     this.words.length = 0
     this.#emptySegments.length = 0
@@ -195,6 +223,7 @@ export class Arena {
     this.#limit = 0
     this.#allocatedBytes = 0
     this.#usedBytes = 0
+    this.#largeBytes = 0
   }
 
   /** Opens a segment that has room for a row of so many granules. */
@@ -217,7 +246,7 @@ export class Arena {
       const least = Math.max(SMALL_SEGMENT_BYTES, this.#allocatedBytes, (granules + 1) << 3)
       size = Math.min(SEGMENT_BYTES, 2 ** Math.ceil(Math.log2(least)))
     }
-    this.#current = this.#openSegment(size)
+    this.#current = this.#openSegment(this.#newMemory(size))
     this.#limit = size >>> 3
     // Granule 0 of segment 0 is ref 0, which means "none".
     this.#cursor = this.#current === 0 ? 1 : 0
@@ -230,13 +259,12 @@ export class Arena {
     this.#free[sizeClass] = ref
   }
 
-  #openSegment(size: number): number {
+  #openSegment(memory: ArrayBuffer | SharedArrayBuffer): number {
     const segment = this.#emptySegments.pop() ?? this.bytes.length
     assert(segment < SEGMENTS_MAX, 'an arena is full (16 GiB of rows)')
-    const memory = this.#newMemory(size)
     this.bytes[segment] = new Uint8Array(memory)
     this.words[segment] = new Int32Array(memory)
-    this.#allocatedBytes += size
+    this.#allocatedBytes += memory.byteLength
     return segment
   }
 

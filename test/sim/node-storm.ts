@@ -157,6 +157,12 @@ class SimEnv implements Env {
     return 0
   }
 
+  collections(): number {
+    return 0
+  }
+
+  collectGarbage(): void {}
+
   endTurns(): void {
     for (let run = this.ends.shift(); run !== undefined; run = this.ends.shift()) {
       this.#passes++

@@ -69,10 +69,10 @@ export interface LargeValue {
   /** Bytes of memory that it takes. */
   readonly usedBytes: number
   /** What of them lies in an arena, where JavaScript's own count of memory does not see it. */
-  readonly arenaBytes: number
+  readonly hiddenBytes: number
   /** What the database has counted of the two: its own. */
   countedBytes: number
-  countedArenaBytes: number
+  countedHiddenBytes: number
   clone(): LargeValue
   /** It is gone: its memory may be used again. */
   release(): void

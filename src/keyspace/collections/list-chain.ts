@@ -62,9 +62,9 @@ export class ListChain implements LargeValue {
   count = 0
   sum = 0
   countedBytes = 0
-  countedArenaBytes = 0
+  countedHiddenBytes = 0
   /** Nothing lies in an arena. */
-  readonly arenaBytes = 0
+  readonly hiddenBytes = 0
   usedBytes = 0
   /** Bytes of all entries. */
   dataBytes = 0

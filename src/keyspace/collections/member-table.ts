@@ -24,7 +24,7 @@ export class MemberTable implements LargeValue {
   count = 0
   sum = 0
   countedBytes = 0
-  countedArenaBytes = 0
+  countedHiddenBytes = 0
   /** Bytes of all members and payloads. */
   dataBytes = 0
 
@@ -50,8 +50,8 @@ export class MemberTable implements LargeValue {
     return this.#arena.usedBytes + this.#table.indexBytes
   }
 
-  get arenaBytes(): number {
-    return this.#arena.usedBytes
+  get hiddenBytes(): number {
+    return this.#arena.hiddenBytes
   }
 
   clone(): MemberTable {

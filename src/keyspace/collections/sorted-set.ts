@@ -57,7 +57,7 @@ export class SortedTable implements LargeValue {
   count = 0
   sum = 0
   countedBytes = 0
-  countedArenaBytes = 0
+  countedHiddenBytes = 0
 
   constructor(context: CollectionContext, from?: SortedTable) {
     this.#context = context
@@ -69,8 +69,8 @@ export class SortedTable implements LargeValue {
     return this.members.usedBytes + this.tree.bytes
   }
 
-  get arenaBytes(): number {
-    return this.members.arenaBytes
+  get hiddenBytes(): number {
+    return this.members.hiddenBytes
   }
 
   clone(): SortedTable {

@@ -74,6 +74,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: ADMIN,
           group: 'server',
           since: '2.2.12',
+          tips: 'request_policy:all_nodes nondeterministic_output',
           complexity: 'O(N) where N is the number of entries returned',
           syntax: '[count]',
           summary: 'The newest slow commands',
@@ -85,6 +86,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: ADMIN,
           group: 'server',
           since: '2.2.12',
+          tips: 'request_policy:all_nodes response_policy:agg_sum nondeterministic_output',
           syntax: '',
           summary: 'How many slow commands are kept',
           run: ({ reply }) => reply.integer(stats.slowlog.entries.length),
@@ -95,6 +97,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: ADMIN,
           group: 'server',
           since: '2.2.12',
+          tips: 'request_policy:all_nodes response_policy:all_succeeded',
           complexity: 'O(N) where N is the number of entries in the slowlog',
           syntax: '',
           summary: 'Forgets the slow commands',
@@ -119,6 +122,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: ADMIN_NOSCRIPT,
           group: 'server',
           since: '2.8.13',
+          tips: 'nondeterministic_output request_policy:all_nodes response_policy:special',
           syntax: '',
           summary: 'Per kind of event its latest and its worst spike',
           run({ reply }) {
@@ -140,6 +144,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: ADMIN_NOSCRIPT,
           group: 'server',
           since: '2.8.13',
+          tips: 'nondeterministic_output request_policy:all_nodes response_policy:special',
           syntax: 'event',
           summary: 'The spikes of one kind of event, with their times',
           run({ request, reply }) {
@@ -158,6 +163,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: ADMIN_NOSCRIPT,
           group: 'server',
           since: '2.8.13',
+          tips: 'request_policy:all_nodes response_policy:all_succeeded',
           syntax: '[event [event ...]]',
           summary: 'Forgets the spikes of some kinds of event, or of all',
           run({ request, reply }) {
@@ -172,6 +178,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: ADMIN_NOSCRIPT,
           group: 'server',
           since: '2.8.13',
+          tips: 'nondeterministic_output request_policy:all_nodes response_policy:special',
           syntax: 'event',
           summary: 'Draws the spikes of one kind of event',
           run({ request, reply, now }) {
@@ -187,6 +194,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: ADMIN_NOSCRIPT,
           group: 'server',
           since: '2.8.13',
+          tips: 'nondeterministic_output request_policy:all_nodes response_policy:special',
           syntax: '',
           summary: 'Says in words what the spikes mean',
           run: ({ reply }) => reply.verbatim(doctor(stats.latency.events, options.values['latency-monitor-threshold'])),
@@ -197,6 +205,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: ADMIN_NOSCRIPT,
           group: 'server',
           since: '7.0.0',
+          tips: 'nondeterministic_output request_policy:all_nodes response_policy:special',
           complexity: 'O(N) where N is the number of commands with latency information being retrieved.',
           syntax: '[command [command ...]]',
           summary: 'How long commands took, as a histogram per command',
@@ -218,6 +227,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: [],
           group: 'server',
           since: '4.0.0',
+          tips: 'nondeterministic_output request_policy:all_shards response_policy:special',
           syntax: '',
           summary: 'Says in words whether memory is a problem',
           run: ({ reply }) => reply.verbatim(memoryReport(node)),
@@ -228,6 +238,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: [],
           group: 'server',
           since: '4.0.0',
+          tips: 'nondeterministic_output request_policy:all_shards response_policy:special',
           syntax: '',
           complexity: 'Depends on how much memory is allocated, could be slow',
           summary: 'What the JavaScript engine tells of its heap',
@@ -242,12 +253,12 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: [],
           group: 'server',
           since: '4.0.0',
+          tips: 'request_policy:all_shards response_policy:all_succeeded',
           syntax: '',
           complexity: 'Depends on how much memory is allocated, could be slow',
-          summary: 'Accepted for compatibility: freed memory is used again by itself',
-          // The collector gives memory back by itself; where it may be called (node --expose-gc) it is.
+          summary: 'Collects garbage now: a pause of some milliseconds',
           run({ reply }) {
-            globalThis.gc?.()
+            node.env.collectGarbage()
             reply.ok()
           },
         }),
@@ -257,6 +268,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           flags: [],
           group: 'server',
           since: '4.0.0',
+          tips: 'nondeterministic_output request_policy:all_shards response_policy:special',
           syntax: '',
           summary: 'What memory is used for',
           run: (call) => memoryStats(call),

@@ -118,6 +118,12 @@ export class FakeEnv implements Env {
     return 0
   }
 
+  collections(): number {
+    return 0
+  }
+
+  collectGarbage(): void {}
+
   /** Lets the event loop come round once. @returns false if nobody was waiting for it. */
   pass(): boolean {
     const ends = this.#ends.splice(0)

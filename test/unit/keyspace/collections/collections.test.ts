@@ -281,7 +281,7 @@ describe('the keyspace', () => {
       expect(shop.keyspace.usedBytes).toBeGreaterThan(empty)
       way(shop)
       expect(shop.keyspace.usedBytes).toBe(empty)
-      expect(shop.keyspace.arenaBytes).toBe(0)
+      expect(shop.keyspace.hiddenBytes).toBe(0)
       expect(shop.keyspace.sealDigest()).toBe(new Shop(2).keyspace.sealDigest())
     }
   })
