@@ -315,11 +315,11 @@ export class Dispatcher {
   #refuse(text: string, command: Command | null, session: Session): Ran {
     const reply = this.#reply
     const { transaction } = session
-    const isExec = transaction !== null && command !== null && (command.bits & EXEC) !== 0
+    const isExec = command !== null && (command.bits & EXEC) !== 0
     if (transaction !== null) transaction.isRefused = true
     if (isExec) {
       session.discard()
-      text = `EXECABORT Transaction discarded because of: ${text}`
+      text = `EXECABORT Transaction discarded because of: ${text.replace(/^ERR /, '')}`
     }
     reply.error(text)
     // Monitors have seen its MULTI: now they see that it is over.

@@ -15,7 +15,7 @@ import { sessionOf } from '../session.ts'
 import { container, keyless } from './keyless.ts'
 
 const LISTENING: readonly CommandFlag[] = ['pubsub', 'noscript', 'loading', 'stale']
-const SENDING: readonly CommandFlag[] = ['pubsub', 'loading', 'stale', 'fast', 'may_replicate', 'sentinel']
+const SENDING: readonly CommandFlag[] = ['pubsub', 'loading', 'stale', 'fast', 'may_replicate']
 const ASKING: readonly CommandFlag[] = ['pubsub', 'loading', 'stale']
 const LISTENS = { flags: LISTENING, categories: ['pubsub', 'slow'], group: 'pubsub', whileSubscribed: true } as const
 const SENDS = { flags: SENDING, categories: ['pubsub', 'fast'], group: 'pubsub' } as const
