@@ -1,7 +1,10 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --disable-proto=delete
 // The companion that moves orders into a database, and looks at them there: the sources in a checkout, the built files in a package.
 
 import { existsSync } from 'node:fs'
+
+// The same for whoever starts this file with `node`: no name that comes from outside may ever reach a prototype.
+delete Object.prototype.__proto__
 
 var wanted = 24
 if (Number(process.versions.node.split('.')[0]) < wanted) {

@@ -23,6 +23,7 @@ import { evidenceFolder } from './evidence-folder.ts'
 import { openNodeEndpoint } from './metrics/node-endpoint.ts'
 import type { NodeEndpoint } from './metrics/node-endpoint.ts'
 import { openFeed, targetOf, wayInWords } from './outbox-feed.ts'
+import { weaknessOf } from './node-version.ts'
 import { makeSay } from './say.ts'
 
 const EXIT_OK = 0
@@ -42,8 +43,6 @@ Options [default]:
 `
 
 export async function main(argv: readonly string[]): Promise<void> {
-  // No key, SKU or option name may ever reach a prototype.
-  delete (Object.prototype as { __proto__?: unknown }).__proto__
   let options: Options
   let flags: Flags
   try {
@@ -69,6 +68,8 @@ async function run(options: Options, flags: Flags): Promise<void> {
   try {
     const say = makeSay({ format: values['log-format'], file: values.logfile, level: () => options.values.loglevel })
     for (const line of misspeltVariables(process.env)) say('warning', line)
+    const weakness = weaknessOf(process.versions.node)
+    if (weakness !== null) say('warning', weakness)
     for (const name of flags.secrets) {
       say(
         'warning',

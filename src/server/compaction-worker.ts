@@ -89,6 +89,8 @@ function stepBack(): void {
 
 function main(): void {
   assert(parentPort !== null, 'this file runs as a worker thread')
+  // As in the process's main thread (bin/): no name that comes from outside may reach a prototype.
+  delete (Object.prototype as { __proto__?: unknown }).__proto__
   stepBack()
   let result: CompactionResult
   try {

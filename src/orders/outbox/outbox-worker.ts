@@ -14,6 +14,8 @@ const PRIORITY = 5
 function main(): void {
   const port = parentPort
   assert(port !== null, 'this file runs as a worker thread')
+  // As in the process's main thread (bin/): no name that comes from outside may reach a prototype.
+  delete (Object.prototype as { __proto__?: unknown }).__proto__
   try {
     setPriority(0, PRIORITY)
   } catch {
