@@ -27,6 +27,7 @@ export type CommandFlag =
   | 'allow_busy'
   | 'no_async_loading'
   | 'no_multi'
+  | 'no_mandatory_keys' // there may be none of the keys that it says it has
   | 'protected'
 
 export type CommandGroup =
@@ -92,6 +93,8 @@ export interface CommandSpec {
   /** Arguments in the notation of redis.io: `key value [NX | XX] [GET] [EX seconds | PX milliseconds]`. */
   readonly syntax: string
   readonly subcommands?: readonly CommandSpec[]
+  /** What clients in front of several nodes want to know, in Redis's words and parted by spaces: `request_policy:all_shards`. */
+  readonly tips?: string
   /** An argument is data of any length (ECHO), though the group is one whose arguments are words. */
   readonly takesData?: boolean
   /** A client that listens to channels may use it in RESP2, too. */

@@ -169,7 +169,7 @@ export const counterCommands: readonly CommandSpec[] = [
     since: '2.6.0',
     complexity: 'O(1)',
     summary: 'Adds a number to a number, in the 80-bit arithmetic that Redis uses on x86.',
-    syntax: 'key increment',
+    syntax: 'key increment:double',
     run: incrbyfloat,
   },
 ]

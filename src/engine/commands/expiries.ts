@@ -4,6 +4,7 @@ import type { Instant } from '../../keyspace/expiry-heap.ts'
 import { GT_AND_LT, NX_AND_OTHERS } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
+import { keyAt } from '../key-specs.ts'
 import { recordArguments, recordExpiry } from '../key-records.ts'
 import { GENERIC, announce } from '../notices.ts'
 import { MILLISECONDS, SECONDS, type Unit, anyInstant } from './instants.ts'
@@ -107,6 +108,7 @@ export const expiryCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['keyspace', 'write', 'fast'],
     group: 'generic',
     since: '1.0.0',
@@ -120,6 +122,7 @@ export const expiryCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['keyspace', 'write', 'fast'],
     group: 'generic',
     since: '2.6.0',
@@ -133,6 +136,7 @@ export const expiryCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['keyspace', 'write', 'fast'],
     group: 'generic',
     since: '1.2.0',
@@ -146,6 +150,7 @@ export const expiryCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['keyspace', 'write', 'fast'],
     group: 'generic',
     since: '2.6.0',
@@ -162,6 +167,7 @@ export const expiryCommands: readonly CommandSpec[] = [
     categories: ['keyspace', 'read', 'fast'],
     group: 'generic',
     since: '1.0.0',
+    tips: 'nondeterministic_output',
     complexity: 'O(1)',
     summary: 'Seconds until a key expires; -1: never, -2: no such key.',
     syntax: 'key',
@@ -175,6 +181,7 @@ export const expiryCommands: readonly CommandSpec[] = [
     categories: ['keyspace', 'read', 'fast'],
     group: 'generic',
     since: '2.6.0',
+    tips: 'nondeterministic_output',
     complexity: 'O(1)',
     summary: 'Milliseconds until a key expires; -1: never, -2: no such key.',
     syntax: 'key',
@@ -211,6 +218,7 @@ export const expiryCommands: readonly CommandSpec[] = [
     arity: 2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['keyspace', 'write', 'fast'],
     group: 'generic',
     since: '2.2.0',

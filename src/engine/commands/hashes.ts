@@ -16,6 +16,7 @@ import {
 } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
+import { keyAt } from '../key-specs.ts'
 import { beginKeyRecord, recordArguments, recordChosen } from '../key-records.ts'
 import { HASH, announce } from '../notices.ts'
 import { Chosen } from './chosen.ts'
@@ -292,6 +293,7 @@ export const hashCommands: readonly CommandSpec[] = [
     arity: -4,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['write', 'hash', 'fast'],
     group: 'hash',
     since: '2.0.0',
@@ -305,6 +307,7 @@ export const hashCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW insert')],
     categories: ['write', 'hash', 'fast'],
     group: 'hash',
     since: '2.0.0',
@@ -331,6 +334,7 @@ export const hashCommands: readonly CommandSpec[] = [
     arity: -4,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['write', 'hash', 'fast'],
     group: 'hash',
     since: '2.0.0',
@@ -375,7 +379,7 @@ export const hashCommands: readonly CommandSpec[] = [
     since: '2.6.0',
     complexity: 'O(1)',
     summary: 'Adds a number to a field of a hash, in the 80-bit arithmetic that Redis uses on x86.',
-    syntax: 'key field increment',
+    syntax: 'key field increment:double',
     run: hincrbyfloat,
   },
   {
@@ -383,6 +387,7 @@ export const hashCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW delete')],
     categories: ['write', 'hash', 'fast'],
     group: 'hash',
     since: '2.0.0',
@@ -396,6 +401,7 @@ export const hashCommands: readonly CommandSpec[] = [
     arity: 2,
     flags: ['readonly', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RO')],
     categories: ['read', 'hash', 'fast'],
     group: 'hash',
     since: '2.0.0',
@@ -409,6 +415,7 @@ export const hashCommands: readonly CommandSpec[] = [
     arity: 3,
     flags: ['readonly', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RO')],
     categories: ['read', 'hash', 'fast'],
     group: 'hash',
     since: '3.2.0',
@@ -425,6 +432,7 @@ export const hashCommands: readonly CommandSpec[] = [
     categories: ['read', 'hash', 'slow'],
     group: 'hash',
     since: '2.0.0',
+    tips: 'nondeterministic_output_order',
     complexity: 'O(N), N fields of the hash',
     summary: 'All fields of a hash.',
     syntax: 'key',
@@ -438,6 +446,7 @@ export const hashCommands: readonly CommandSpec[] = [
     categories: ['read', 'hash', 'slow'],
     group: 'hash',
     since: '2.0.0',
+    tips: 'nondeterministic_output_order',
     complexity: 'O(N), N fields of the hash',
     summary: 'All values of a hash.',
     syntax: 'key',
@@ -451,6 +460,7 @@ export const hashCommands: readonly CommandSpec[] = [
     categories: ['read', 'hash', 'slow'],
     group: 'hash',
     since: '2.0.0',
+    tips: 'nondeterministic_output_order',
     complexity: 'O(N), N fields of the hash',
     summary: 'All fields of a hash with their values.',
     syntax: 'key',
@@ -461,6 +471,7 @@ export const hashCommands: readonly CommandSpec[] = [
     arity: 3,
     flags: ['readonly', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RO')],
     categories: ['read', 'hash', 'fast'],
     group: 'hash',
     since: '2.0.0',
@@ -477,6 +488,7 @@ export const hashCommands: readonly CommandSpec[] = [
     categories: ['read', 'hash', 'slow'],
     group: 'hash',
     since: '6.2.0',
+    tips: 'nondeterministic_output',
     complexity: 'O(N), N fields answered',
     summary: 'Some fields of a hash, by chance: different ones, or with a negative count also the same ones.',
     syntax: 'key [count [WITHVALUES]]',
@@ -490,6 +502,7 @@ export const hashCommands: readonly CommandSpec[] = [
     categories: ['read', 'hash', 'slow'],
     group: 'hash',
     since: '2.8.0',
+    tips: 'nondeterministic_output',
     complexity: 'O(1) a call, O(N) for all N fields',
     summary: 'Some of the fields with their values, and the cursor for the next ones; 0 is the end.',
     syntax: 'key cursor [MATCH pattern] [COUNT count]',

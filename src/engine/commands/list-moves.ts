@@ -21,6 +21,7 @@ import {
   isKind,
   writeCollection,
 } from './key-access.ts'
+import { countedKeysFrom, keyAt } from '../key-specs.ts'
 
 const LONG_MAX = 2n ** 63n - 1n
 const NUMKEYS = 'ERR numkeys should be greater than 0'
@@ -222,6 +223,7 @@ export const listMoveCommands: readonly CommandSpec[] = [
     arity: -2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW access delete')],
     categories: ['write', 'list', 'fast'],
     group: 'list',
     since: '1.0.0',
@@ -235,6 +237,7 @@ export const listMoveCommands: readonly CommandSpec[] = [
     arity: -2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW access delete')],
     categories: ['write', 'list', 'fast'],
     group: 'list',
     since: '1.0.0',
@@ -248,6 +251,7 @@ export const listMoveCommands: readonly CommandSpec[] = [
     arity: -4,
     flags: ['write', 'movablekeys'],
     keys: NO_KEYS,
+    keySpecs: [countedKeysFrom(1, 'RW access delete')],
     keysOf: (request) => countedKeys(request, 1),
     categories: ['write', 'list', 'slow'],
     group: 'list',
@@ -262,6 +266,7 @@ export const listMoveCommands: readonly CommandSpec[] = [
     arity: 5,
     flags: ['write', 'denyoom'],
     keys: TWO_KEYS,
+    keySpecs: [keyAt(1, 'RW access delete'), keyAt(2, 'RW insert')],
     categories: ['write', 'list', 'slow'],
     group: 'list',
     since: '6.2.0',
@@ -275,6 +280,7 @@ export const listMoveCommands: readonly CommandSpec[] = [
     arity: 3,
     flags: ['write', 'denyoom'],
     keys: TWO_KEYS,
+    keySpecs: [keyAt(1, 'RW access delete'), keyAt(2, 'RW insert')],
     categories: ['write', 'list', 'slow'],
     group: 'list',
     since: '1.2.0',

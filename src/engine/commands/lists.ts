@@ -11,6 +11,7 @@ import { Chosen } from './chosen.ts'
 import { int64Argument } from './instants.ts'
 import { announceChange, readCollection, startCollection, writeCollection } from './key-access.ts'
 import { listMoveCommands, listOf } from './list-moves.ts'
+import { keyAt } from '../key-specs.ts'
 
 const INDEX_OUT_OF_RANGE = 'ERR index out of range'
 const RANK_IS_ZERO =
@@ -241,6 +242,7 @@ const plainListCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW insert')],
     categories: ['write', 'list', 'fast'],
     group: 'list',
     since: '1.0.0',
@@ -254,6 +256,7 @@ const plainListCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW insert')],
     categories: ['write', 'list', 'fast'],
     group: 'list',
     since: '1.0.0',
@@ -267,6 +270,7 @@ const plainListCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW insert')],
     categories: ['write', 'list', 'fast'],
     group: 'list',
     since: '2.2.0',
@@ -280,6 +284,7 @@ const plainListCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW insert')],
     categories: ['write', 'list', 'fast'],
     group: 'list',
     since: '2.2.0',
@@ -293,6 +298,7 @@ const plainListCommands: readonly CommandSpec[] = [
     arity: 2,
     flags: ['readonly', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RO')],
     categories: ['read', 'list', 'fast'],
     group: 'list',
     since: '1.0.0',
@@ -332,6 +338,7 @@ const plainListCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write', 'denyoom'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['write', 'list', 'slow'],
     group: 'list',
     since: '1.0.0',
@@ -345,6 +352,7 @@ const plainListCommands: readonly CommandSpec[] = [
     arity: 5,
     flags: ['write', 'denyoom'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW insert')],
     categories: ['write', 'list', 'slow'],
     group: 'list',
     since: '2.2.0',
@@ -358,6 +366,7 @@ const plainListCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW delete')],
     categories: ['write', 'list', 'slow'],
     group: 'list',
     since: '1.0.0',
@@ -371,6 +380,7 @@ const plainListCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW delete')],
     categories: ['write', 'list', 'slow'],
     group: 'list',
     since: '1.0.0',

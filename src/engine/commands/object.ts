@@ -3,12 +3,15 @@
 import { parseInt64 } from '../../base/decimal.ts'
 import type { Database } from '../../keyspace/database.ts'
 import type { Keyspace } from '../../keyspace/keyspace.ts'
-import { ENCODING_NATURAL, ENCODING_RAW, ENCODING_TEXT, FIRST_COLLECTION, KIND_NAMES, KIND_STRING } from '../../keyspace/row.ts'
+import { ENCODING_NATURAL, ENCODING_RAW, ENCODING_TEXT, FIRST_COLLECTION, KIND_NAMES, KIND_STOCK, KIND_STRING } from '../../keyspace/row.ts'
 import { SYNTAX } from '../../resp/errors.ts'
+import { orderBytes, skuBytes } from '../../stock/memory.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, NO_KEYS } from '../command.ts'
 import { int64Argument } from './instants.ts'
 import { databaseOf, findKey, hashOf, inspectKey } from './key-access.ts'
+import { isStockDatabase } from './stock/arguments.ts'
+import { keyAt } from '../key-specs.ts'
 
 /** Strings up to this length Redis keeps in one piece with their header. */
 const EMBEDDED_BYTES_MAX = 44
@@ -90,6 +93,8 @@ const OBJECT_HELP = [
 
 const MEMORY_HELP = [
   'MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+  'ORDER <order>',
+  '    Return memory in bytes used by <order>.',
   'USAGE <key> [SAMPLES <count>]',
   '    Return memory in bytes used by <key> and its value. Nested values are',
   '    sampled up to <count> times (default: 5, 0 means sample all).',
@@ -112,8 +117,22 @@ function memoryUsage(call: Call): void {
   }
   const database = databaseOf(call)
   const ref = findKey(call, database, 2, hashOf(call, database, 2))
-  if (ref === 0) reply.nil()
-  else reply.integer(database.memoryOf(ref))
+  if (ref === 0) return reply.nil()
+  const { state } = call.engine.ledger
+  const ofSku = database.kind(ref) === KIND_STOCK ? skuBytes(state, state.sku(database.skuNumber(ref))) : 0
+  reply.integer(database.memoryOf(ref) + ofSku)
+}
+
+/** What one order costs; an order is no key. */
+function memoryOrder(call: Call): void {
+  const { request, reply, engine } = call
+  if (!isStockDatabase(call)) return
+  const { state } = engine.ledger
+  const { rows } = state
+  const { bytes, start, end } = request
+  const row = rows.find(bytes, start[2], end[2], rows.table.hash(bytes, start[2], end[2]))
+  if (row === 0) reply.nil()
+  else reply.integer(orderBytes(state, row))
 }
 
 /** A container alone has too few arguments; its arity says so before it would run. */
@@ -140,9 +159,11 @@ export const objectCommands: readonly CommandSpec[] = [
         arity: 3,
         flags: ['readonly'],
         keys: SECOND_ARGUMENT,
+        keySpecs: [keyAt(2, 'RO')],
         categories: ['keyspace', 'read', 'slow'],
         group: 'generic',
         since: '2.2.3',
+        tips: 'nondeterministic_output',
         complexity: 'O(1)',
         summary: 'How Redis would keep the value: int, embstr, raw, listpack, hashtable, intset ...; a SKU: stock; stock:events: stream.',
         syntax: 'key',
@@ -153,9 +174,11 @@ export const objectCommands: readonly CommandSpec[] = [
         arity: 3,
         flags: ['readonly'],
         keys: SECOND_ARGUMENT,
+        keySpecs: [keyAt(2, 'RO')],
         categories: ['keyspace', 'read', 'slow'],
         group: 'generic',
         since: '4.0.0',
+        tips: 'nondeterministic_output',
         complexity: 'O(1)',
         summary: 'Always an error: access frequencies are not counted.',
         syntax: 'key',
@@ -166,9 +189,11 @@ export const objectCommands: readonly CommandSpec[] = [
         arity: 3,
         flags: ['readonly'],
         keys: SECOND_ARGUMENT,
+        keySpecs: [keyAt(2, 'RO')],
         categories: ['keyspace', 'read', 'slow'],
         group: 'generic',
         since: '2.2.3',
+        tips: 'nondeterministic_output',
         complexity: 'O(1)',
         summary: 'Seconds since the key was used.',
         syntax: 'key',
@@ -179,9 +204,11 @@ export const objectCommands: readonly CommandSpec[] = [
         arity: 3,
         flags: ['readonly'],
         keys: SECOND_ARGUMENT,
+        keySpecs: [keyAt(2, 'RO')],
         categories: ['keyspace', 'read', 'slow'],
         group: 'generic',
         since: '2.2.3',
+        tips: 'nondeterministic_output',
         complexity: 'O(1)',
         summary: 'How many references Redis would have to the value.',
         syntax: 'key',
@@ -220,13 +247,27 @@ export const objectCommands: readonly CommandSpec[] = [
         arity: -3,
         flags: ['readonly'],
         keys: SECOND_ARGUMENT,
+        keySpecs: [keyAt(2, 'RO')],
         categories: ['read', 'slow'],
         group: 'server',
         since: '4.0.0',
-        complexity: 'O(1)',
-        summary: 'Bytes of memory that a key takes, its share of the index included.',
+        complexity: 'O(1); of a SKU O(N), N SKUs',
+        summary: 'Bytes of memory that a key takes, its share of the index included; of a SKU with its share of the orders.',
         syntax: 'key [SAMPLES count]',
         run: memoryUsage,
+      },
+      {
+        name: 'ORDER',
+        arity: 3,
+        flags: ['readonly'],
+        keys: NO_KEYS,
+        categories: ['read', 'stock', 'slow'],
+        group: 'server',
+        since: '0.1.0',
+        complexity: 'O(1)',
+        summary: 'Bytes of memory that an order takes, its share of the index and of its buyer included.',
+        syntax: 'order',
+        run: memoryOrder,
       },
       {
         name: 'HELP',

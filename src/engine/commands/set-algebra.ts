@@ -14,6 +14,7 @@ import type { Request } from '../../resp/request.ts'
 import { beginKeyRecord, moveKey, recordArguments } from '../key-records.ts'
 import { GENERIC, NEW, SET, announce } from '../notices.ts'
 import { databaseOf, findKey, hashOf, isForbidden, isKind, readKey } from './key-access.ts'
+import { countedKeysFrom, keyAt, keysFrom } from '../key-specs.ts'
 
 const LIMIT_NEGATIVE = "ERR LIMIT can't be negative"
 
@@ -145,6 +146,7 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     categories: ['read', 'set', 'slow'],
     group: 'set',
     since: '1.0.0',
+    tips: 'nondeterministic_output_order',
     complexity: 'O(N * M), N members of the smallest of M sets',
     summary: 'The members that all of these sets have.',
     syntax: 'key [key ...]',
@@ -155,6 +157,7 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['readonly', 'movablekeys'],
     keys: NO_KEYS,
+    keySpecs: [countedKeysFrom(1, 'RO access')],
     categories: ['read', 'set', 'slow'],
     group: 'set',
     since: '7.0.0',
@@ -169,6 +172,7 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom'],
     keys: ALL_ARGUMENTS,
+    keySpecs: [keyAt(1, 'RW update'), keysFrom(2, 'RO access')],
     categories: ['write', 'set', 'slow'],
     group: 'set',
     since: '1.0.0',
@@ -185,6 +189,7 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     categories: ['read', 'set', 'slow'],
     group: 'set',
     since: '1.0.0',
+    tips: 'nondeterministic_output_order',
     complexity: 'O(N), N members of all sets',
     summary: 'The members that any of these sets has.',
     syntax: 'key [key ...]',
@@ -195,6 +200,7 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom'],
     keys: ALL_ARGUMENTS,
+    keySpecs: [keyAt(1, 'OW update'), keysFrom(2, 'RO access')],
     categories: ['write', 'set', 'slow'],
     group: 'set',
     since: '1.0.0',
@@ -211,6 +217,7 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     categories: ['read', 'set', 'slow'],
     group: 'set',
     since: '1.0.0',
+    tips: 'nondeterministic_output_order',
     complexity: 'O(N), N members of all sets',
     summary: 'The members of the first set that no other has.',
     syntax: 'key [key ...]',
@@ -221,6 +228,7 @@ export const setAlgebraCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom'],
     keys: ALL_ARGUMENTS,
+    keySpecs: [keyAt(1, 'OW update'), keysFrom(2, 'RO access')],
     categories: ['write', 'set', 'slow'],
     group: 'set',
     since: '1.0.0',

@@ -6,6 +6,7 @@ import { matchesGlob } from '../../base/glob.ts'
 import { INVALID_CURSOR, SYNTAX, VALUE_NOT_POSITIVE } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
+import { keyAt } from '../key-specs.ts'
 import { beginKeyRecord, recordArguments, recordChosen } from '../key-records.ts'
 import { GENERIC, SET, announce } from '../notices.ts'
 import { Chosen } from './chosen.ts'
@@ -220,6 +221,7 @@ const memberCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW insert')],
     categories: ['write', 'set', 'fast'],
     group: 'set',
     since: '1.0.0',
@@ -233,6 +235,7 @@ const memberCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW delete')],
     categories: ['write', 'set', 'fast'],
     group: 'set',
     since: '1.0.0',
@@ -246,6 +249,7 @@ const memberCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write', 'fast'],
     keys: { first: 1, last: 2, step: 1 },
+    keySpecs: [keyAt(1, 'RW access delete'), keyAt(2, 'RW insert')],
     categories: ['write', 'set', 'fast'],
     group: 'set',
     since: '1.0.0',
@@ -259,6 +263,7 @@ const memberCommands: readonly CommandSpec[] = [
     arity: 3,
     flags: ['readonly', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RO')],
     categories: ['read', 'set', 'fast'],
     group: 'set',
     since: '1.0.0',
@@ -285,6 +290,7 @@ const memberCommands: readonly CommandSpec[] = [
     arity: 2,
     flags: ['readonly', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RO')],
     categories: ['read', 'set', 'fast'],
     group: 'set',
     since: '1.0.0',
@@ -298,9 +304,11 @@ const memberCommands: readonly CommandSpec[] = [
     arity: -2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW access delete')],
     categories: ['write', 'set', 'fast'],
     group: 'set',
     since: '1.0.0',
+    tips: 'nondeterministic_output',
     complexity: 'O(N), N members answered',
     summary: 'Removes members by chance.',
     syntax: 'key [count]',
@@ -314,6 +322,7 @@ const memberCommands: readonly CommandSpec[] = [
     categories: ['read', 'set', 'slow'],
     group: 'set',
     since: '1.0.0',
+    tips: 'nondeterministic_output',
     complexity: 'O(N), N members answered',
     summary: 'Some members of a set, by chance: different ones, or with a negative count also the same ones.',
     syntax: 'key [count]',
@@ -327,6 +336,7 @@ const memberCommands: readonly CommandSpec[] = [
     categories: ['read', 'set', 'slow'],
     group: 'set',
     since: '1.0.0',
+    tips: 'nondeterministic_output_order',
     complexity: 'O(N), N members of the set',
     summary: 'All members of a set.',
     syntax: 'key',
@@ -340,6 +350,7 @@ const memberCommands: readonly CommandSpec[] = [
     categories: ['read', 'set', 'slow'],
     group: 'set',
     since: '2.8.0',
+    tips: 'nondeterministic_output',
     complexity: 'O(1) a call, O(N) for all N members',
     summary: 'Some of the members, and the cursor for the next ones; 0 is the end.',
     syntax: 'key cursor [MATCH pattern] [COUNT count]',

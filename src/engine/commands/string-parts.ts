@@ -9,6 +9,7 @@ import { recordArguments, recordSet } from '../key-records.ts'
 import { NEW, STRING, announce } from '../notices.ts'
 import { int64Argument } from './instants.ts'
 import { databaseOf, findKey, hashOf, isForbidden, isString, readKey } from './key-access.ts'
+import { keyAt } from '../key-specs.ts'
 
 function append(call: Call): void {
   const { request, reply } = call
@@ -100,6 +101,7 @@ export const stringPartCommands: readonly CommandSpec[] = [
     arity: 3,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW insert')],
     categories: ['write', 'string', 'fast'],
     group: 'string',
     since: '2.0.0',
@@ -113,6 +115,7 @@ export const stringPartCommands: readonly CommandSpec[] = [
     arity: 2,
     flags: ['readonly', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RO')],
     categories: ['read', 'string', 'fast'],
     group: 'string',
     since: '2.2.0',
@@ -152,6 +155,7 @@ export const stringPartCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write', 'denyoom'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['write', 'string', 'slow'],
     group: 'string',
     since: '2.2.0',

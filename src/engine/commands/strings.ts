@@ -14,6 +14,8 @@ import { MILLISECONDS, SECONDS, type Unit, positiveInstant } from './instants.ts
 import { anyForbidden, databaseOf, findKey, hashOf, isForbidden, isString, readKey } from './key-access.ts'
 import { lcsCommand } from './lcs.ts'
 import { stringPartCommands } from './string-parts.ts'
+import { keyAt, keyUse, keysFrom } from '../key-specs.ts'
+import type { KeyUse } from '../key-specs.ts'
 
 function get(call: Call): void {
   const database = databaseOf(call)
@@ -272,6 +274,7 @@ const wholeStringCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [{ ...keyAt(1, 'RW access update variable_flags'), useOf: useOfSet }],
     categories: ['write', 'string', 'slow'],
     group: 'string',
     since: '1.0.0',
@@ -285,6 +288,7 @@ const wholeStringCommands: readonly CommandSpec[] = [
     arity: 3,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'OW insert')],
     categories: ['write', 'string', 'fast'],
     group: 'string',
     since: '1.0.0',
@@ -298,6 +302,7 @@ const wholeStringCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write', 'denyoom'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'OW update')],
     categories: ['write', 'string', 'slow'],
     group: 'string',
     since: '2.0.0',
@@ -311,6 +316,7 @@ const wholeStringCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write', 'denyoom'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'OW update')],
     categories: ['write', 'string', 'slow'],
     group: 'string',
     since: '2.6.0',
@@ -337,6 +343,7 @@ const wholeStringCommands: readonly CommandSpec[] = [
     arity: 2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW access delete')],
     categories: ['write', 'string', 'fast'],
     group: 'string',
     since: '6.2.0',
@@ -366,6 +373,7 @@ const wholeStringCommands: readonly CommandSpec[] = [
     categories: ['read', 'string', 'fast'],
     group: 'string',
     since: '1.0.0',
+    tips: 'request_policy:multi_shard',
     complexity: 'O(N), N keys',
     summary: 'The values of several keys; nil for one that has none.',
     syntax: 'key [key ...]',
@@ -376,9 +384,11 @@ const wholeStringCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom'],
     keys: EVERY_OTHER_ARGUMENT,
+    keySpecs: [keysFrom(1, 'OW update', { step: 2 })],
     categories: ['write', 'string', 'slow'],
     group: 'string',
     since: '1.0.1',
+    tips: 'request_policy:multi_shard response_policy:all_succeeded',
     complexity: 'O(N), N keys',
     summary: 'Sets several keys in one step.',
     syntax: 'key value [key value ...]',
@@ -389,14 +399,25 @@ const wholeStringCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'denyoom'],
     keys: EVERY_OTHER_ARGUMENT,
+    keySpecs: [keysFrom(1, 'OW insert', { step: 2 })],
     categories: ['write', 'string', 'slow'],
     group: 'string',
     since: '1.0.1',
+    tips: 'request_policy:multi_shard response_policy:agg_min',
     complexity: 'O(N), N keys',
     summary: 'Sets several keys in one step if none of them exists.',
     syntax: 'key value [key value ...]',
     run: msetnx,
   },
 ]
+
+const SEEN = keyUse('RW access update')
+const UNSEEN = keyUse('OW update')
+
+/** Without GET nobody sees what SET overwrites. */
+function useOfSet(request: Request): KeyUse {
+  for (let i = 3; i < request.argc; i++) if (request.is(i, 'GET')) return SEEN
+  return UNSEEN
+}
 
 export const stringCommands: readonly CommandSpec[] = [...wholeStringCommands, ...stringPartCommands, ...counterCommands, lcsCommand]

@@ -2,6 +2,7 @@
 
 import type { Call } from '../../engine/call.ts'
 import { type CommandSpec, NO_KEYS } from '../../engine/command.ts'
+import { countedKeysFrom, keyAt, keysFrom } from '../../engine/key-specs.ts'
 import { LISTS, TWO_KEYS, countedKeys, endArgument, manyKeys, moveOne, popOne, popSome } from '../../engine/commands/list-moves.ts'
 import { timeoutArgument } from '../../engine/commands/instants.ts'
 import { parseManyPop, popOne as popElement, popMany as popElements } from '../../engine/commands/sorted-sets/pops.ts'
@@ -60,9 +61,10 @@ export function blockingCommands(node: Node): CommandSpec[] {
       name: 'BLPOP',
       arity: -3,
       keys: KEYS_BEFORE_LAST,
+      keySpecs: [keysFrom(1, 'RW access delete', { last: -2 })],
       since: '2.0.0',
       complexity: 'O(N), N keys',
-      syntax: 'key [key ...] timeout',
+      syntax: 'key [key ...] timeout:double',
       summary: 'Takes the first element of the first list that is there, or waits for one.',
       run: (call) => popFirst(call, true),
     },
@@ -71,9 +73,10 @@ export function blockingCommands(node: Node): CommandSpec[] {
       name: 'BRPOP',
       arity: -3,
       keys: KEYS_BEFORE_LAST,
+      keySpecs: [keysFrom(1, 'RW access delete', { last: -2 })],
       since: '2.0.0',
       complexity: 'O(N), N keys',
-      syntax: 'key [key ...] timeout',
+      syntax: 'key [key ...] timeout:double',
       summary: 'Takes the last element of the first list that is there, or waits for one.',
       run: (call) => popFirst(call, false),
     },
@@ -83,10 +86,11 @@ export function blockingCommands(node: Node): CommandSpec[] {
       arity: -5,
       flags: ['write', 'blocking', 'movablekeys'],
       keys: NO_KEYS,
+      keySpecs: [countedKeysFrom(2, 'RW access delete')],
       keysOf: (request) => countedKeys(request, 2),
       since: '7.0.0',
       complexity: 'O(N+M), N keys, M elements returned',
-      syntax: 'timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]',
+      syntax: 'timeout:double numkeys key [key ...] <LEFT | RIGHT> [COUNT count]',
       summary: 'Takes elements from an end of the first list that is there, or waits for one.',
       run(call) {
         const asked = manyKeys(call, 2)
@@ -101,9 +105,10 @@ export function blockingCommands(node: Node): CommandSpec[] {
       arity: 6,
       flags: ['write', 'denyoom', 'noscript', 'blocking'],
       keys: TWO_KEYS,
+      keySpecs: [keyAt(1, 'RW access delete'), keyAt(2, 'RW insert')],
       since: '6.2.0',
       complexity: 'O(1)',
-      syntax: 'source destination LEFT | RIGHT LEFT | RIGHT timeout',
+      syntax: 'source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout:double',
       summary: 'Moves an element from an end of a list to an end of another, or waits for one.',
       run(call) {
         const fromHead = endArgument(call, 3)
@@ -118,9 +123,10 @@ export function blockingCommands(node: Node): CommandSpec[] {
       arity: 4,
       flags: ['write', 'denyoom', 'noscript', 'blocking'],
       keys: TWO_KEYS,
+      keySpecs: [keyAt(1, 'RW access delete'), keyAt(2, 'RW insert')],
       since: '2.2.0',
       complexity: 'O(1)',
-      syntax: 'source destination timeout',
+      syntax: 'source destination timeout:double',
       summary: 'Moves the last element of a list to the head of another, or waits for one; BLMOVE is the newer form.',
       run: (call) => moveOrWait(call, false, true, 3),
     },
@@ -131,9 +137,10 @@ export function blockingCommands(node: Node): CommandSpec[] {
       flags: ['write', 'noscript', 'blocking', 'fast'],
       categories: ['write', 'sortedset', 'fast', 'blocking'],
       keys: KEYS_BEFORE_LAST,
+      keySpecs: [keysFrom(1, 'RW access delete', { last: -2 })],
       since: '5.0.0',
       complexity: 'O(log N), N elements of the set',
-      syntax: 'key [key ...] timeout',
+      syntax: 'key [key ...] timeout:double',
       summary: 'Takes the element with the lowest score from the first sorted set that is there, or waits for one.',
       run: (call) => popFirstElement(call, false),
     },
@@ -144,9 +151,10 @@ export function blockingCommands(node: Node): CommandSpec[] {
       flags: ['write', 'noscript', 'blocking', 'fast'],
       categories: ['write', 'sortedset', 'fast', 'blocking'],
       keys: KEYS_BEFORE_LAST,
+      keySpecs: [keysFrom(1, 'RW access delete', { last: -2 })],
       since: '5.0.0',
       complexity: 'O(log N), N elements of the set',
-      syntax: 'key [key ...] timeout',
+      syntax: 'key [key ...] timeout:double',
       summary: 'Takes the element with the highest score from the first sorted set that is there, or waits for one.',
       run: (call) => popFirstElement(call, true),
     },
@@ -156,10 +164,11 @@ export function blockingCommands(node: Node): CommandSpec[] {
       arity: -5,
       flags: ['write', 'blocking', 'movablekeys'],
       keys: NO_KEYS,
+      keySpecs: [countedKeysFrom(2, 'RW access delete')],
       keysOf: (request) => countedKeys(request, 2),
       since: '7.0.0',
       complexity: 'O(K + M * log N), K keys, N elements of the set, M removed',
-      syntax: 'timeout numkeys key [key ...] MIN | MAX [COUNT count]',
+      syntax: 'timeout:double numkeys key [key ...] <MIN | MAX> [COUNT count]',
       summary: 'Takes elements from an end of the first sorted set that is there, or waits for one.',
       run(call) {
         const asked = parseManyPop(call, 2)

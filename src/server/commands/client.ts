@@ -143,10 +143,10 @@ export function clientCommands(node: Node): CommandSpec[] {
         keyless({
           ...CONNECTION,
           name: 'INFO',
-          tips: 'nondeterministic_output',
           arity: 2,
           flags: ASK,
           since: '6.2.0',
+          tips: 'nondeterministic_output',
           syntax: '',
           summary: "This connection's line of CLIENT LIST",
           run: (call) => call.reply.verbatim(clientLine(node, sessionOf(call))),
@@ -154,10 +154,10 @@ export function clientCommands(node: Node): CommandSpec[] {
         keyless({
           ...CONNECTION,
           name: 'LIST',
-          tips: 'nondeterministic_output',
           arity: -2,
           flags: ADMIN,
           since: '2.4.0',
+          tips: 'nondeterministic_output',
           complexity: 'O(N) where N is the number of client connections',
           syntax: '[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]',
           summary: 'A line for every connection',
@@ -315,7 +315,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           arity: -3,
           flags: ASK,
           since: '6.0.0',
-          syntax: '<ON | OFF>',
+          syntax: '<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]',
           summary: 'Refused, except OFF: there is no tracking',
           run({ request, reply }) {
             if (request.is(2, 'OFF')) reply.ok()

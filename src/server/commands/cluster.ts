@@ -12,7 +12,14 @@ interface Word extends Pick<CommandSpec, 'name' | 'arity' | 'since' | 'syntax' |
 }
 
 const WORDS: readonly Word[] = [
-  { name: 'INFO', arity: 2, since: '3.0.0', tips: 'nondeterministic_output', syntax: '', summary: 'Refused: this node is not in a cluster' },
+  {
+    name: 'INFO',
+    arity: 2,
+    since: '3.0.0',
+    tips: 'nondeterministic_output',
+    syntax: '',
+    summary: 'Refused: this node is not in a cluster',
+  },
   {
     name: 'KEYSLOT',
     arity: 3,

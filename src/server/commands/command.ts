@@ -2,9 +2,12 @@
 
 import type { Call } from '../../engine/call.ts'
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
+import { FoundKeys, keyUse } from '../../engine/key-specs.ts'
+import type { KeySpec } from '../../engine/key-specs.ts'
 import { SYNTAX } from '../../resp/errors.ts'
 import type { Reply } from '../../resp/reply.ts'
 import { Request } from '../../resp/request.ts'
+import { CATEGORIES } from '../acl/categories.ts'
 import type { Node } from '../node.ts'
 import { Pattern } from './pattern.ts'
 import { keyless, writeHelp } from './keyless.ts'
@@ -35,33 +38,8 @@ const HELP = [
   '    Return the keys and the access flags from a full Redis command.',
 ]
 
-/** Not a flag that clients know: it says that an option guards the command. */
-const INTERNAL_FLAG: CommandFlag = 'protected'
-
-/** The order in which Redis names categories; ours come last. */
-const CATEGORIES = [
-  'keyspace',
-  'read',
-  'write',
-  'set',
-  'sortedset',
-  'list',
-  'hash',
-  'string',
-  'bitmap',
-  'hyperloglog',
-  'geo',
-  'stream',
-  'pubsub',
-  'admin',
-  'fast',
-  'slow',
-  'blocking',
-  'dangerous',
-  'connection',
-  'transaction',
-  'scripting',
-]
+/** Not flags that clients know: an option guards the command; it waits while CLIENT PAUSE lets no writes through. */
+const INTERNAL_FLAGS: readonly CommandFlag[] = ['protected', 'may_replicate', 'sentinel']
 
 function rankOf(category: string): number {
   const rank = CATEGORIES.indexOf(category)
@@ -75,12 +53,14 @@ interface Named {
 }
 
 export function commandCommands(node: Node): CommandSpec[] {
+  const found = new FoundKeys()
   return [
     keyless({
       ...SERVER,
       name: 'COMMAND',
       arity: -1,
       since: '2.8.13',
+      tips: 'nondeterministic_output_order',
       complexity: 'O(N) where N is the total number of Redis commands',
       syntax: '',
       summary: 'Describes the commands of this node',
@@ -102,6 +82,7 @@ export function commandCommands(node: Node): CommandSpec[] {
         keyless({
           ...SERVER,
           name: 'INFO',
+          tips: 'nondeterministic_output_order',
           arity: -2,
           since: '2.8.13',
           complexity: 'O(N) where N is the number of commands to look up',
@@ -119,6 +100,7 @@ export function commandCommands(node: Node): CommandSpec[] {
         keyless({
           ...SERVER,
           name: 'DOCS',
+          tips: 'nondeterministic_output_order',
           arity: -2,
           since: '7.0.0',
           complexity: 'O(N) where N is the number of commands to look up',
@@ -137,6 +119,7 @@ export function commandCommands(node: Node): CommandSpec[] {
         keyless({
           ...SERVER,
           name: 'LIST',
+          tips: 'nondeterministic_output_order',
           arity: -2,
           since: '7.0.0',
           complexity: 'O(N) where N is the total number of Redis commands',
@@ -224,42 +207,43 @@ export function commandCommands(node: Node): CommandSpec[] {
     }
     const spec = node.commands.resolve(command)
     if (spec === null) return reply.error('ERR Invalid command specified')
-    if (spec.keys.first === 0 && spec.keysOf === undefined) return reply.error('ERR The command has no key arguments')
+    if (!keySpecsOf(spec).some(isKey) && spec.keysOf === undefined) return reply.error('ERR The command has no key arguments')
     if (spec.arity >= 0 ? command.argc !== spec.arity : command.argc < -spec.arity) {
       return reply.error('ERR Invalid number of arguments specified for command')
     }
-    const keys = keysOf(spec, command)
-    if (keys === null) return reply.error('ERR Invalid arguments specified for command')
-    const access = keyFlags(spec)
-    reply.array(keys.length)
-    for (const i of keys) {
+    if (!found.find(spec, command) || (found.count === 0 && !spec.flags.includes('no_mandatory_keys'))) {
+      return reply.error('ERR Invalid arguments specified for command')
+    }
+    reply.array(found.count)
+    for (let k = 0; k < found.count; k++) {
+      const i = found.at[k]
       if (withFlags) reply.array(2)
       reply.bulk(command.bytes, command.start[i], command.end[i])
       if (!withFlags) continue
-      reply.set(access.length)
-      for (const flag of access) reply.simple(flag)
+      const { words } = found.uses[k]
+      reply.set(words.length)
+      for (const word of words) reply.simple(word)
     }
   }
 }
 
-/** Indexes of the arguments that are keys; null if the arguments do not fit the command. */
-export function keysOf(spec: CommandSpec, request: Request): number[] | null {
-  if (spec.keysOf !== undefined) return spec.keysOf(request)
+/** Where the keys of a command are: as its spec says it in full, or as its range and its flags tell it. */
+function keySpecsOf(spec: CommandSpec): readonly KeySpec[] {
+  if (spec.keySpecs !== undefined) return spec.keySpecs
   const { first, last, step } = spec.keys
-  const end = last < 0 ? request.argc + last : last
-  if (first === 0 || end >= request.argc || end < first) return null
-  const keys: number[] = []
-  for (let i = first; i <= end; i += step) keys.push(i)
-  return keys
+  if (first === 0) return []
+  const use = keyUse(spec.flags.includes('write') ? 'RW access update' : 'RO access')
+  // Counted from the first key; from the end it stays as it is.
+  return [{ use, begin: { index: first }, find: { type: 'range', last: last < 0 ? last : last - first, step, limit: 0 } }]
+}
+
+/** Channels of shards are routed like keys, and are none. */
+function isKey({ use }: KeySpec): boolean {
+  return !use.words.includes('not_key')
 }
 
 function named(spec: CommandSpec, container: string): Named {
   return { name: (container === '' ? spec.name : `${container}|${spec.name}`).toLowerCase(), spec }
-}
-
-/** What a command does to its keys, as far as its flags tell. */
-function keyFlags(spec: CommandSpec): string[] {
-  return spec.flags.includes('write') ? ['RW', 'access', 'update'] : ['RO', 'access']
 }
 
 function writeInfo(reply: Reply, { name, spec }: Named): void {
@@ -267,7 +251,7 @@ function writeInfo(reply: Reply, { name, spec }: Named): void {
   reply.array(10)
   reply.text(name)
   reply.integer(spec.arity)
-  const flags = spec.flags.filter((flag) => flag !== INTERNAL_FLAG)
+  const flags = spec.flags.filter((flag) => !INTERNAL_FLAGS.includes(flag))
   if (spec.keysOf !== undefined && !flags.includes('movablekeys')) flags.push('movablekeys')
   reply.set(flags.length)
   for (const flag of flags) reply.simple(flag)
@@ -277,49 +261,64 @@ function writeInfo(reply: Reply, { name, spec }: Named): void {
   const categories = [...spec.categories].sort((a, b) => rankOf(a) - rankOf(b))
   reply.set(categories.length)
   for (const category of categories) reply.simple(`@${category}`)
-  reply.set(0)
-  if (first === 0) reply.set(0)
-  else {
-    reply.set(1)
-    writeKeySpec(reply, spec)
-  }
+  const tips = spec.tips?.split(' ') ?? []
+  reply.set(tips.length)
+  for (const tip of tips) reply.text(tip)
+  const keySpecs = keySpecsOf(spec)
+  reply.set(keySpecs.length)
+  for (const keySpec of keySpecs) writeKeySpec(reply, keySpec)
   const subcommands = spec.subcommands ?? []
   reply.set(subcommands.length)
   for (const subcommand of subcommands) writeInfo(reply, named(subcommand, spec.name))
 }
 
-function writeKeySpec(reply: Reply, spec: CommandSpec): void {
-  const { first, last, step } = spec.keys
-  const flags = keyFlags(spec)
+function writeKeySpec(reply: Reply, { use, begin, find }: KeySpec): void {
+  const field = (name: string, value: number): void => {
+    reply.text(name)
+    reply.integer(value)
+  }
   reply.map(3)
   reply.text('flags')
-  reply.set(flags.length)
-  for (const flag of flags) reply.simple(flag)
+  reply.set(use.words.length)
+  for (const word of use.words) reply.simple(word)
   reply.text('begin_search')
   reply.map(2)
   reply.text('type')
-  reply.text('index')
-  reply.text('spec')
-  reply.map(1)
-  reply.text('index')
-  reply.integer(first)
+  if ('index' in begin) {
+    reply.text('index')
+    reply.text('spec')
+    reply.map(1)
+    field('index', begin.index)
+  } else {
+    reply.text('keyword')
+    reply.text('spec')
+    reply.map(2)
+    reply.text('keyword')
+    reply.text(begin.word)
+    field('startfrom', begin.from)
+  }
   reply.text('find_keys')
   reply.map(2)
   reply.text('type')
-  reply.text('range')
-  reply.text('spec')
-  reply.map(3)
-  reply.text('lastkey')
-  // Counted from the first key; from the end it stays as it is.
-  reply.integer(last < 0 ? last : last - first)
-  reply.text('keystep')
-  reply.integer(step)
-  reply.text('limit')
-  reply.integer(0)
+  if (find.type === 'range') {
+    reply.text('range')
+    reply.text('spec')
+    reply.map(3)
+    field('lastkey', find.last)
+    field('keystep', find.step)
+    field('limit', find.limit)
+  } else {
+    reply.text('keynum')
+    reply.text('spec')
+    reply.map(3)
+    field('keynumidx', 0)
+    field('firstkey', 1)
+    field('keystep', 1)
+  }
 }
 
 function writeDocs(reply: Reply, { spec }: Named): void {
-  const args = spec.syntax === '' ? [] : parseSyntax(spec.syntax, keyNames(spec))
+  const args = spec.syntax === '' || spec.subcommands !== undefined ? [] : documented(spec)
   const subcommands = spec.subcommands ?? []
   reply.map(4 + (args.length > 0 ? 1 : 0) + (subcommands.length > 0 ? 1 : 0))
   reply.text('summary')
@@ -344,10 +343,20 @@ function writeDocs(reply: Reply, { spec }: Named): void {
   }
 }
 
+/** The arguments of a command, its keys with the place in its key specs that tells of them. */
+function documented(spec: CommandSpec): readonly Argument[] {
+  const keySpecs = keySpecsOf(spec).filter(isKey)
+  if (keySpecs.length === 0) return parseSyntax(spec.syntax, new Set())
+  return parseSyntax(spec.syntax, keyNames(spec, keySpecs), keySpecs.length)
+}
+
+const KEY_NAMES = ['key', 'key1', 'key2', 'newkey', 'source', 'destination']
+
 /** Names in the syntax that are keys: Redis's usual ones, and whatever stands where the first key is. */
-function keyNames(spec: CommandSpec): Set<string> {
-  if (spec.keys.first === 0) return new Set()
-  const names = new Set(['key', 'newkey', 'source', 'destination'])
+function keyNames(spec: CommandSpec, keySpecs: readonly KeySpec[]): Set<string> {
+  const names = new Set(KEY_NAMES)
+  const [{ begin, find }] = keySpecs
+  if ('word' in begin || find.type === 'counted') return names
   const first = spec.syntax.split(' ').find((word) => /^[a-z]/.test(word))
   if (first !== undefined) names.add(first)
   return names
@@ -356,7 +365,11 @@ function keyNames(spec: CommandSpec): Set<string> {
 function writeArguments(reply: Reply, args: readonly Argument[]): void {
   reply.array(args.length)
   for (const argument of args) {
-    const flags = [...(argument.optional ? ['optional'] : []), ...(argument.multiple ? ['multiple'] : [])]
+    const flags = [
+      ...(argument.optional ? ['optional'] : []),
+      ...(argument.multiple ? ['multiple'] : []),
+      ...(argument.repeatsToken ? ['multiple_token'] : []),
+    ]
     const isKey = argument.type === 'key'
     reply.map(2 + (isKey ? 1 : 0) + (argument.token === null ? 0 : 1) + (flags.length > 0 ? 1 : 0) + (argument.parts.length > 0 ? 1 : 0))
     reply.text('name')
@@ -365,7 +378,7 @@ function writeArguments(reply: Reply, args: readonly Argument[]): void {
     reply.text(argument.type)
     if (isKey) {
       reply.text('key_spec_index')
-      reply.integer(0)
+      reply.integer(argument.keySpec)
     }
     if (argument.token !== null) {
       reply.text('token')

@@ -51,6 +51,7 @@ export function configCommands(node: Node): CommandSpec[] {
           flags: ADMIN,
           group: 'server',
           since: '2.0.0',
+          tips: 'request_policy:all_nodes response_policy:all_succeeded',
           complexity: 'O(N) when N is the number of configuration parameters provided',
           syntax: 'parameter value [parameter value ...]',
           summary: 'Changes options while the node runs: all of them or none',

@@ -63,7 +63,6 @@ export function connectionCommands(node: Node): CommandSpec[] {
   return [
     keyless({
       name: 'PING',
-      tips: 'request_policy:all_shards response_policy:all_succeeded',
       arity: -1,
       takesData: true,
       whileSubscribed: true,
@@ -71,6 +70,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       categories: ['connection'],
       group: 'connection',
       since: '1.0.0',
+      tips: 'request_policy:all_shards response_policy:all_succeeded',
       syntax: '[message]',
       summary: 'Answers PONG, or the message',
       run(call) {

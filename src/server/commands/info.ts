@@ -48,6 +48,7 @@ export function infoCommands(node: Node): CommandSpec[] {
       categories: ['dangerous'],
       group: 'server',
       since: '1.0.0',
+      tips: 'nondeterministic_output request_policy:all_shards response_policy:special',
       syntax: '[section [section ...]]',
       summary: 'What the node is, has and does, by section',
       run: ({ request, reply }) => reply.verbatim(infoText(node, wantedSections(request))),

@@ -47,6 +47,8 @@ const MEMORY_HELP = [
   '    Return memory problems reports.',
   'MALLOC-STATS',
   '    Return internal statistics report from the memory allocator.',
+  'ORDER <order>',
+  '    Return memory in bytes used by an order.',
   'PURGE',
   '    Attempt to purge dirty pages for reclamation by the allocator.',
   'STATS',
@@ -56,8 +58,8 @@ const MEMORY_HELP = [
   '    sampled up to <count> times (default: 5, 0 means sample all).',
 ]
 
-/** @param memoryUsage MEMORY USAGE, which looks into a key and so belongs to the engine. */
-export function observeCommands(node: Node, memoryUsage: CommandSpec | null): CommandSpec[] {
+/** @param costs MEMORY USAGE and MEMORY ORDER, which look into keys and orders and so belong to the engine. */
+export function observeCommands(node: Node, costs: readonly CommandSpec[]): CommandSpec[] {
   const { stats, options } = node
   return [
     container({
@@ -273,7 +275,7 @@ export function observeCommands(node: Node, memoryUsage: CommandSpec | null): Co
           summary: 'What memory is used for',
           run: (call) => memoryStats(call),
         }),
-        ...(memoryUsage === null ? [] : [memoryUsage]),
+        ...costs,
       ],
     }),
   ]

@@ -3,6 +3,8 @@
 //   key value [NX | XX] [EX seconds | PX milliseconds]      words in capitals are tokens, others are names
 //   [ ] optional, < > a choice, | between alternatives      a token takes the names behind it: `EX seconds`
 //   sku quantity [sku quantity ...]                         "..." repeats: here, one or more pairs
+//   [PREFIX prefix [PREFIX prefix ...]]                     here the token is repeated, too
+//   min:double max:double                                   a type, where the name alone does not tell it
 //
 // redis-cli makes its hints from this.
 
@@ -16,14 +18,22 @@ export interface Argument {
   readonly token: string | null
   readonly optional: boolean
   readonly multiple: boolean
+  /** Said again, it needs its token again. */
+  readonly repeatsToken: boolean
+  /** Of a key: which of the command's key specs tells of it. */
+  readonly keySpec: number
   /** Of `oneof` the choices, of `block` the parts. */
   readonly parts: readonly Argument[]
 }
 
+const TYPED = /^(.+):(string|integer|double)$/
 const SIGNS = new Set(['[', ']', '<', '>', '|', '...'])
 
-/** @param keys names that are keys, in lower case */
-export function parseSyntax(syntax: string, keys: ReadonlySet<string> = new Set(['key'])): Argument[] {
+/**
+ * @param keys names that are keys, in lower case
+ * @param keySpecs how many key specs tell of them: the first key belongs to the first, and so on; those that are left to the last
+ */
+export function parseSyntax(syntax: string, keys: ReadonlySet<string> = new Set(['key']), keySpecs = 1): Argument[] {
   const words = syntax
     .replaceAll(/[[\]<>|]/g, ' $& ')
     .split(' ')
@@ -31,7 +41,13 @@ export function parseSyntax(syntax: string, keys: ReadonlySet<string> = new Set(
   let at = 0
   const found = alternatives()
   assert(at === words.length, `'${syntax}' has a bracket too many`)
-  return found.length === 1 ? found[0] : [choice(found)]
+  let keysSeen = 0
+  return (found.length === 1 ? found[0] : [choice(found)]).map(numbered)
+
+  function numbered(argument: Argument): Argument {
+    const keySpec = argument.type === 'key' ? Math.min(keysSeen++, keySpecs - 1) : 0
+    return { ...argument, keySpec, parts: argument.parts.map(numbered) }
+  }
 
   /** Sequences parted by `|`, up to a closing bracket or the end. */
   function alternatives(): Argument[][] {
@@ -83,7 +99,7 @@ export function parseSyntax(syntax: string, keys: ReadonlySet<string> = new Set(
     const last = parts.at(-1)
     // Behind a token the pair is a block already: ITEMS sku quantity [sku quantity ...].
     if (last !== undefined && last.token !== null && sameNames(last.type === 'block' ? last.parts : [last], names)) {
-      parts[parts.length - 1] = { ...last, multiple: true }
+      parts[parts.length - 1] = { ...last, multiple: true, repeatsToken: repeat.token === last.token }
       return true
     }
     if (parts.length < names.length || !sameNames(parts.slice(-names.length), names)) return false
@@ -97,25 +113,29 @@ export function parseSyntax(syntax: string, keys: ReadonlySet<string> = new Set(
   }
 
   function named(word: string): Argument {
-    return { name: word, type: typeOf(word, keys), token: null, optional: false, multiple: false, parts: [] }
+    const typed = TYPED.exec(word)
+    if (typed !== null) return { ...PLAIN, name: typed[1], type: typed[2] as ArgumentType }
+    return { ...PLAIN, name: word, type: typeOf(word, keys) }
   }
 }
 
 function isToken(word: string): boolean {
-  return /^[A-Z][A-Z0-9_-]*$/.test(word)
+  return /^(?:[A-Z][A-Z0-9_-]*|[=~*$])$/.test(word)
 }
 
+const PLAIN = { token: null, optional: false, multiple: false, repeatsToken: false, keySpec: 0, parts: [] } as const
+
 function pureToken(token: string): Argument {
-  return { name: token.toLowerCase(), type: 'pure-token', token, optional: false, multiple: false, parts: [] }
+  return { ...PLAIN, name: token.toLowerCase(), type: 'pure-token', token }
 }
 
 function block(parts: readonly Argument[]): Argument {
-  return { name: parts.map((part) => part.name).join('_'), type: 'block', token: null, optional: false, multiple: false, parts }
+  return { ...PLAIN, name: parts.map((part) => part.name).join('_'), type: 'block', parts }
 }
 
 function choice(sequences: readonly (readonly Argument[])[]): Argument {
   const parts = sequences.map((sequence) => (sequence.length === 1 ? sequence[0] : block(sequence)))
-  return { name: parts.map((part) => part.name).join('_'), type: 'oneof', token: null, optional: false, multiple: false, parts }
+  return { ...PLAIN, name: parts.map((part) => part.name).join('_'), type: 'oneof', parts }
 }
 
 function sameNames(a: readonly Argument[], b: readonly Argument[]): boolean {
@@ -151,11 +171,26 @@ const INTEGERS = new Set([
   'protover',
   'cursor',
   'numkeys',
+  'stop',
+  'rank',
+  'num-matches',
+  'len',
+  'maxlen',
+  'min-match-len',
+  'limit',
+  'weight',
+  'slot',
+  'port',
+  'version',
+  'bits',
+  'entries-added',
+  'entries-read',
 ])
 
 function typeOf(name: string, keys: ReadonlySet<string>): ArgumentType {
   if (keys.has(name)) return 'key'
   if (name.startsWith('unix-')) return 'unix-time'
   if (name === 'pattern') return 'pattern'
+  if (name === 'score') return 'double'
   return INTEGERS.has(name) ? 'integer' : 'string'
 }

@@ -16,6 +16,7 @@ import { int64Argument } from '../instants.ts'
 import { databaseOf, findKey, hashOf, isForbidden, readKey } from '../key-access.ts'
 import { countedKeys } from './counted-keys.ts'
 import { beginResult, replyElements, storeResult } from './elements.ts'
+import { countedKeysFrom, keyAt } from '../../key-specs.ts'
 
 const WEIGHT_NOT_A_FLOAT = 'ERR weight value is not a float'
 const LIMIT_NEGATIVE = "ERR LIMIT can't be negative"
@@ -230,6 +231,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['readonly', 'movablekeys'],
     keys: NO_KEYS,
+    keySpecs: [countedKeysFrom(1, 'RO access')],
     categories: ['read', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '6.2.0',
@@ -244,6 +246,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     arity: -4,
     flags: ['write', 'denyoom', 'movablekeys'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'OW update'), countedKeysFrom(2, 'RO access')],
     categories: ['write', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '2.0.0',
@@ -258,6 +261,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['readonly', 'movablekeys'],
     keys: NO_KEYS,
+    keySpecs: [countedKeysFrom(1, 'RO access')],
     categories: ['read', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '6.2.0',
@@ -272,6 +276,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     arity: -4,
     flags: ['write', 'denyoom', 'movablekeys'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'OW update'), countedKeysFrom(2, 'RO access')],
     categories: ['write', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '2.0.0',
@@ -286,6 +291,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['readonly', 'movablekeys'],
     keys: NO_KEYS,
+    keySpecs: [countedKeysFrom(1, 'RO access')],
     categories: ['read', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '7.0.0',
@@ -300,6 +306,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['readonly', 'movablekeys'],
     keys: NO_KEYS,
+    keySpecs: [countedKeysFrom(1, 'RO access')],
     categories: ['read', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '6.2.0',
@@ -314,6 +321,7 @@ export const sortedSetAlgebraCommands: readonly CommandSpec[] = [
     arity: -4,
     flags: ['write', 'denyoom', 'movablekeys'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'OW update'), countedKeysFrom(2, 'RO access')],
     categories: ['write', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '6.2.0',

@@ -8,6 +8,7 @@ import type { Request } from '../../../resp/request.ts'
 import type { Call } from '../../call.ts'
 import { writeScore } from '../../collections/sorted-set-records.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../../command.ts'
+import { keyAt } from '../../key-specs.ts'
 import { beginKeyRecord, recordChosen } from '../../key-records.ts'
 import { ZSET, announce } from '../../notices.ts'
 import { Chosen } from '../chosen.ts'
@@ -267,6 +268,7 @@ export const sortedSetMemberCommands: readonly CommandSpec[] = [
     arity: -4,
     flags: ['write', 'denyoom', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW update')],
     categories: ['write', 'sortedset', 'fast'],
     group: 'sorted-set',
     since: '1.2.0',
@@ -293,6 +295,7 @@ export const sortedSetMemberCommands: readonly CommandSpec[] = [
     arity: -3,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW delete')],
     categories: ['write', 'sortedset', 'fast'],
     group: 'sorted-set',
     since: '1.2.0',
@@ -306,6 +309,7 @@ export const sortedSetMemberCommands: readonly CommandSpec[] = [
     arity: 2,
     flags: ['readonly', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RO')],
     categories: ['read', 'sortedset', 'fast'],
     group: 'sorted-set',
     since: '1.2.0',
@@ -374,6 +378,7 @@ export const sortedSetMemberCommands: readonly CommandSpec[] = [
     categories: ['read', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '6.2.0',
+    tips: 'nondeterministic_output',
     complexity: 'O(N), N elements answered',
     summary: 'Some members of a sorted set, by chance: different ones, or with a negative count also the same ones.',
     syntax: 'key [count [WITHSCORES]]',
@@ -387,6 +392,7 @@ export const sortedSetMemberCommands: readonly CommandSpec[] = [
     categories: ['read', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '2.8.0',
+    tips: 'nondeterministic_output',
     complexity: 'O(1) a call, O(N) for all N elements',
     summary: 'Some of the elements, and the cursor for the next ones; 0 is the end.',
     syntax: 'key cursor [MATCH pattern] [COUNT count]',

@@ -8,6 +8,7 @@ import { type CommandSpec, FIRST_ARGUMENT, NO_KEYS } from '../../command.ts'
 import { writeCollection } from '../key-access.ts'
 import { countedKeys } from './counted-keys.ts'
 import { lensOf, removeElements, replyElements, replyMember, replyScore } from './elements.ts'
+import { countedKeysFrom, keyAt } from '../../key-specs.ts'
 
 /** Which elements of a set `count` are, from one end of it. */
 function ends(set: SortedSet, count: number, isMax: boolean): RankRange {
@@ -140,6 +141,7 @@ export const sortedSetPopCommands: readonly CommandSpec[] = [
     arity: -2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW access delete')],
     categories: ['write', 'sortedset', 'fast'],
     group: 'sorted-set',
     since: '5.0.0',
@@ -153,6 +155,7 @@ export const sortedSetPopCommands: readonly CommandSpec[] = [
     arity: -2,
     flags: ['write', 'fast'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW access delete')],
     categories: ['write', 'sortedset', 'fast'],
     group: 'sorted-set',
     since: '5.0.0',
@@ -166,6 +169,7 @@ export const sortedSetPopCommands: readonly CommandSpec[] = [
     arity: -4,
     flags: ['write', 'movablekeys'],
     keys: NO_KEYS,
+    keySpecs: [countedKeysFrom(1, 'RW access delete')],
     categories: ['write', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '7.0.0',

@@ -10,6 +10,7 @@ import { type CommandSpec, FIRST_ARGUMENT } from '../../command.ts'
 import { int64Argument } from '../instants.ts'
 import { databaseOf, findKey, hashOf, isForbidden, readCollection, writeCollection } from '../key-access.ts'
 import { beginResult, keptScore, lensOf, readSortedSet, removeElements, replyElements, storeResult } from './elements.ts'
+import { keyAt } from '../../key-specs.ts'
 
 const NOT_A_FLOAT = 'ERR min or max is not a float'
 const NOT_A_STRING = 'ERR min or max not valid string range item'
@@ -180,7 +181,7 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     since: '1.2.0',
     complexity: 'O(log N + M), N elements of the set, M answered',
     summary: 'The elements of a range: by rank, by score or by bytes, forwards or backwards.',
-    syntax: 'key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]',
+    syntax: 'key start:string stop:string [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]',
     run: (call) => range(call, { by: null, isReversed: null }),
   },
   {
@@ -206,7 +207,7 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     since: '1.0.5',
     complexity: 'O(log N + M), N elements of the set, M answered',
     summary: 'The elements between two scores.',
-    syntax: 'key min max [WITHSCORES] [LIMIT offset count]',
+    syntax: 'key min:double max:double [WITHSCORES] [LIMIT offset count]',
     run: (call) => range(call, { by: 'score', isReversed: false }),
   },
   {
@@ -219,7 +220,7 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     since: '2.2.0',
     complexity: 'O(log N + M), N elements of the set, M answered',
     summary: 'The elements between two scores, the highest first.',
-    syntax: 'key max min [WITHSCORES] [LIMIT offset count]',
+    syntax: 'key max:double min:double [WITHSCORES] [LIMIT offset count]',
     run: (call) => range(call, { by: 'score', isReversed: true }),
   },
   {
@@ -253,12 +254,13 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     arity: -5,
     flags: ['write', 'denyoom'],
     keys: { first: 1, last: 2, step: 1 },
+    keySpecs: [keyAt(1, 'OW update'), keyAt(2, 'RO access')],
     categories: ['write', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '6.2.0',
     complexity: 'O(log N + M * log M), N elements of the source, M stored',
     summary: 'Makes a sorted set of the elements of a range.',
-    syntax: 'destination source start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count]',
+    syntax: 'destination source start:string stop:string [BYSCORE | BYLEX] [REV] [LIMIT offset count]',
     run: (call) => range(call, { by: null, isReversed: null, isStored: true }),
   },
   {
@@ -271,7 +273,7 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     since: '2.0.0',
     complexity: 'O(log N), N elements of the set',
     summary: 'How many elements are between two scores.',
-    syntax: 'key min max',
+    syntax: 'key min:double max:double',
     run: (call) => count(call, 'score'),
   },
   {
@@ -292,6 +294,7 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW delete')],
     categories: ['write', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '2.0.0',
@@ -305,12 +308,13 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW delete')],
     categories: ['write', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '1.2.0',
     complexity: 'O(M * log N), N elements of the set, M removed',
     summary: 'Removes the elements between two scores; answers how many there were.',
-    syntax: 'key min max',
+    syntax: 'key min:double max:double',
     run: (call) => removeRange(call, 'score', 'zremrangebyscore'),
   },
   {
@@ -318,6 +322,7 @@ export const sortedSetRangeCommands: readonly CommandSpec[] = [
     arity: 4,
     flags: ['write'],
     keys: FIRST_ARGUMENT,
+    keySpecs: [keyAt(1, 'RW delete')],
     categories: ['write', 'sortedset', 'slow'],
     group: 'sorted-set',
     since: '2.8.9',

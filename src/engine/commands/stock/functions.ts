@@ -72,7 +72,7 @@ export function functionCommands(stock: readonly CommandSpec[]): readonly Comman
     {
       name: 'FCALL',
       arity: -3,
-      flags: ['write', 'noscript', 'stale', 'skip_monitor', 'movablekeys'],
+      flags: ['write', 'noscript', 'stale', 'skip_monitor', 'movablekeys', 'no_mandatory_keys'],
       keys: NO_KEYS,
       keySpecs: [countedKeysFrom(2, 'RW access update')],
       keysOf,
@@ -88,7 +88,7 @@ export function functionCommands(stock: readonly CommandSpec[]): readonly Comman
     {
       name: 'FCALL_RO',
       arity: -3,
-      flags: ['readonly', 'noscript', 'stale', 'skip_monitor', 'movablekeys'],
+      flags: ['readonly', 'noscript', 'stale', 'skip_monitor', 'movablekeys', 'no_mandatory_keys'],
       keys: NO_KEYS,
       keySpecs: [countedKeysFrom(2, 'RO access')],
       keysOf,

@@ -8,6 +8,7 @@ import { parseInt64 } from '../../../base/decimal.ts'
 import type { Call } from '../../../engine/call.ts'
 import { NO_KEYS } from '../../../engine/command.ts'
 import type { CommandSpec } from '../../../engine/command.ts'
+import { keyAt, keysBehind } from '../../../engine/key-specs.ts'
 import { int64Argument } from '../../../engine/commands/instants.ts'
 import { EVENT_STREAM, NO_STREAM, OTHER_TYPE, streamKey } from '../../../engine/commands/key-access.ts'
 import { NO_SUCH_KEY, SYNTAX, WRONG_TYPE } from '../../../resp/errors.ts'
@@ -64,12 +65,13 @@ export function streamReadingCommands(node: Node): CommandSpec[] {
       arity: -4,
       flags: ['readonly', 'blocking', 'movablekeys'],
       keys: NO_KEYS,
+      keySpecs: [keysBehind('STREAMS', 1, 'RO access')],
       keysOf: (request) => streamKeys(request, 1),
       categories: ['read', 'stream', 'slow', 'blocking'],
       group: 'stream',
       since: '5.0.0',
       complexity: 'O(N), N entries returned',
-      syntax: '[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]',
+      syntax: '[COUNT count] [BLOCK milliseconds] STREAMS <key [key ...] id [id ...]>',
       summary: 'The events behind an id of stock:events; BLOCK waits for the next ones.',
       run: xread,
     },
@@ -91,7 +93,7 @@ export function streamReadingCommands(node: Node): CommandSpec[] {
       keys: FIRST_KEY,
       since: '5.0.0',
       complexity: 'O(N), N entries returned',
-      syntax: 'key end start [COUNT count]',
+      syntax: 'key end:string start:string [COUNT count]',
       summary: 'The events of stock:events between two ids, the newest first.',
       run: (call) => xrange(call, true),
     },
@@ -102,6 +104,7 @@ export function streamReadingCommands(node: Node): CommandSpec[] {
       flags: ['readonly', 'fast'],
       categories: ['read', 'stream', 'fast'],
       keys: FIRST_KEY,
+      keySpecs: [keyAt(1, 'RO')],
       since: '5.0.0',
       complexity: 'O(N), N records written since it was last asked',
       syntax: 'key',
@@ -131,6 +134,7 @@ export function streamReadingCommands(node: Node): CommandSpec[] {
           arity: 4,
           keys: SECOND_KEY,
           since: '5.0.0',
+          tips: 'nondeterministic_output',
           complexity: 'O(1)',
           syntax: 'key groupname',
           summary: 'Always an error: stock:events has no consumer groups.',

@@ -5,6 +5,7 @@
 
 import type { Call } from '../../../engine/call.ts'
 import { NO_KEYS } from '../../../engine/command.ts'
+import { keyAt, keysBehind } from '../../../engine/key-specs.ts'
 import type { CommandSpec, KeyRange } from '../../../engine/command.ts'
 import { EVENTS_READ_ONLY, isEventsKey, NO_STREAM, streamKey } from '../../../engine/commands/key-access.ts'
 import { SYNTAX, WRONG_TYPE } from '../../../resp/errors.ts'
@@ -18,7 +19,7 @@ const NO_GROUPS_HELP = [
   '    Is refused: stock:events has no consumer groups. Read it with XREAD, and remember the last id.',
 ]
 
-type Refused = Pick<CommandSpec, 'name' | 'arity' | 'flags' | 'since' | 'syntax' | 'summary'>
+type Refused = Pick<CommandSpec, 'name' | 'arity' | 'flags' | 'keySpecs' | 'since' | 'tips' | 'syntax' | 'summary'>
 
 /** A command whose first key is argument `at`. */
 function refused(at: number, spec: Refused): CommandSpec {
@@ -44,14 +45,17 @@ export function refusedStreamCommands(): CommandSpec[] {
   return [
     refused(1, {
       name: 'XADD',
+      keySpecs: [keyAt(1, 'RW update')],
       arity: -5,
       flags: ['write', 'denyoom', 'fast'],
       since: '5.0.0',
+      tips: 'nondeterministic_output',
       syntax: 'key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]',
       summary: 'Refused: only the node writes events.',
     }),
     refused(1, {
       name: 'XDEL',
+      keySpecs: [keyAt(1, 'RW delete')],
       arity: -3,
       flags: ['write', 'fast'],
       since: '5.0.0',
@@ -60,14 +64,17 @@ export function refusedStreamCommands(): CommandSpec[] {
     }),
     refused(1, {
       name: 'XTRIM',
+      keySpecs: [keyAt(1, 'RW delete')],
       arity: -4,
       flags: ['write'],
       since: '5.0.0',
+      tips: 'nondeterministic_output',
       syntax: 'key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]',
       summary: 'Refused: events go with the segments of the log.',
     }),
     refused(1, {
       name: 'XSETID',
+      keySpecs: [keyAt(1, 'RW update')],
       arity: -3,
       flags: ['write', 'denyoom', 'fast'],
       since: '5.0.0',
@@ -79,12 +86,13 @@ export function refusedStreamCommands(): CommandSpec[] {
       arity: -7,
       flags: ['write', 'blocking', 'movablekeys'],
       keys: NO_KEYS,
+      keySpecs: [keysBehind('STREAMS', 4, 'RO access')],
       keysOf: (request) => streamKeys(request, 4),
       categories: categoriesOf(['write', 'blocking'], ['stream']),
       group: 'stream',
       since: '5.0.0',
       complexity: 'O(1)',
-      syntax: 'GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]',
+      syntax: 'GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS <key [key ...] id [id ...]>',
       summary: 'Refused: there are no consumer groups; XREAD reads.',
       run(call) {
         const keys = streamKeys(call.request, 4)
@@ -94,6 +102,7 @@ export function refusedStreamCommands(): CommandSpec[] {
     },
     refused(1, {
       name: 'XACK',
+      keySpecs: [keyAt(1, 'RW update')],
       arity: -4,
       flags: ['write', 'fast'],
       since: '5.0.0',
@@ -102,19 +111,23 @@ export function refusedStreamCommands(): CommandSpec[] {
     }),
     refused(1, {
       name: 'XCLAIM',
+      keySpecs: [keyAt(1, 'RW update')],
       arity: -6,
       flags: ['write', 'fast'],
       since: '5.0.0',
+      tips: 'nondeterministic_output',
       syntax:
         'key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID id]',
       summary: 'Refused: there are no consumer groups.',
     }),
     refused(1, {
       name: 'XAUTOCLAIM',
+      keySpecs: [keyAt(1, 'RW delete')],
       arity: -6,
       flags: ['write', 'fast'],
       since: '6.2.0',
-      syntax: 'key group consumer min-idle-time start [COUNT count] [JUSTID]',
+      tips: 'nondeterministic_output',
+      syntax: 'key group consumer min-idle-time start:string [COUNT count] [JUSTID]',
       summary: 'Refused: there are no consumer groups.',
     }),
     refused(1, {
@@ -122,7 +135,8 @@ export function refusedStreamCommands(): CommandSpec[] {
       arity: -3,
       flags: ['readonly'],
       since: '5.0.0',
-      syntax: 'key group [[IDLE min-idle-time] start end count [consumer]]',
+      tips: 'nondeterministic_output',
+      syntax: 'key group [[IDLE min-idle-time:integer] start:string end:string count [consumer]]',
       summary: 'Refused: there are no consumer groups.',
     }),
     container({
@@ -136,6 +150,7 @@ export function refusedStreamCommands(): CommandSpec[] {
       subcommands: [
         refused(2, {
           name: 'CREATE',
+          keySpecs: [keyAt(2, 'RW insert')],
           arity: -5,
           flags: ['write', 'denyoom'],
           since: '5.0.0',
@@ -144,6 +159,7 @@ export function refusedStreamCommands(): CommandSpec[] {
         }),
         refused(2, {
           name: 'CREATECONSUMER',
+          keySpecs: [keyAt(2, 'RW insert')],
           arity: 5,
           flags: ['write', 'denyoom'],
           since: '6.2.0',
@@ -152,6 +168,7 @@ export function refusedStreamCommands(): CommandSpec[] {
         }),
         refused(2, {
           name: 'DELCONSUMER',
+          keySpecs: [keyAt(2, 'RW delete')],
           arity: 5,
           flags: ['write'],
           since: '5.0.0',
@@ -160,6 +177,7 @@ export function refusedStreamCommands(): CommandSpec[] {
         }),
         refused(2, {
           name: 'DESTROY',
+          keySpecs: [keyAt(2, 'RW delete')],
           arity: 4,
           flags: ['write'],
           since: '5.0.0',
@@ -168,6 +186,7 @@ export function refusedStreamCommands(): CommandSpec[] {
         }),
         refused(2, {
           name: 'SETID',
+          keySpecs: [keyAt(2, 'RW update')],
           arity: -5,
           flags: ['write'],
           since: '5.0.0',
