@@ -117,6 +117,11 @@ export class OrderRows {
     this.arena.free(row, rowBytes(this.idLength(row), further))
   }
 
+  /** Bytes of memory that a row takes, without its extra row. */
+  rowBytes(row: number): number {
+    return Arena.sizeOf(rowBytes(this.idLength(row), this.has(row, WIDE_FLAG) ? this.itemCount(row) : this.itemCount(row) - 1))
+  }
+
   clear(): void {
     this.table.clear()
     this.arena.clear()

@@ -23,12 +23,12 @@ import { stockAuditCommands } from './stock-audit.ts'
 import { transactionCommands } from './transactions.ts'
 
 /**
- * @param engineSpecs the engine's commands. Its MEMORY, which knows USAGE only, is taken into the one here; all else stays.
+ * @param engineSpecs the engine's commands. Its MEMORY, which knows what keys and orders cost, is taken into the one here; all else stays.
  * @returns all commands of a node
  */
 export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): CommandSpec[] {
   const memory = engineSpecs.find((spec) => spec.name === 'MEMORY')
-  const usage = memory?.subcommands?.find((spec) => spec.name === 'USAGE') ?? null
+  const costs = memory?.subcommands?.filter((spec) => spec.name !== 'HELP') ?? []
   return [
     ...engineSpecs.filter((spec) => spec !== memory),
     ...connectionCommands(node),
@@ -37,7 +37,7 @@ export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): Co
     ...configCommands(node),
     ...infoCommands(node),
     ...serverCommands(node),
-    ...observeCommands(node, usage),
+    ...observeCommands(node, costs),
     ...debugCommands(node),
     ...clusterCommands(),
     ...aclCommands(node),
