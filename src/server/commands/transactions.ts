@@ -3,6 +3,7 @@
 import type { Call } from '../../engine/call.ts'
 import { ALL_ARGUMENTS } from '../../engine/command.ts'
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
+import { keysFrom } from '../../engine/key-specs.ts'
 import type { Node } from '../node.ts'
 import { sessionOf } from '../session.ts'
 import { Transaction } from '../transactions/transaction.ts'
@@ -62,6 +63,7 @@ export function transactionCommands(node: Node): CommandSpec[] {
       arity: -2,
       flags: FLAGS,
       keys: ALL_ARGUMENTS,
+      keySpecs: [keysFrom(1, 'RO')],
       categories: categoriesOf(FLAGS, COMMON.categories),
       since: '2.2.0',
       complexity: 'O(1) for every key.',
