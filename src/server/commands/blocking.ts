@@ -5,8 +5,7 @@ import { type CommandSpec, NO_KEYS } from '../../engine/command.ts'
 import { countedKeysFrom, keyAt, keysFrom } from '../../engine/key-specs.ts'
 import { LISTS, TWO_KEYS, countedKeys, endArgument, manyKeys, moveOne, popOne, popSome } from '../../engine/commands/list-moves.ts'
 import { timeoutArgument } from '../../engine/commands/instants.ts'
-import { parseManyPop, popOne as popElement, popMany as popElements } from '../../engine/commands/sorted-sets/pops.ts'
-import { KIND_ZSET, type Kind } from '../../keyspace/row.ts'
+import { SORTED_SETS, parseManyPop, popOne as popElement, popMany as popElements } from '../../engine/commands/sorted-sets/pops.ts'
 import type { Reply } from '../../resp/reply.ts'
 import type { Node } from '../node.ts'
 
@@ -21,7 +20,7 @@ interface Pop {
   /** The arguments that are keys. */
   readonly first: number
   readonly last: number
-  readonly kind: Kind
+  readonly kind: number
   /** The argument that says how long it waits. */
   readonly timeout: number
   /** Pops from argument `key` and answers. @returns false if there was nothing. */
@@ -45,7 +44,7 @@ export function blockingCommands(node: Node): CommandSpec[] {
 
   function popFirstElement(call: Call, isMax: boolean): void {
     const timeout = call.request.argc - 1
-    popOrWait(call, { first: 1, last: timeout - 1, kind: KIND_ZSET, timeout, serve: (later, key) => popElement(later, key, key, isMax) })
+    popOrWait(call, { first: 1, last: timeout - 1, kind: SORTED_SETS, timeout, serve: (later, key) => popElement(later, key, key, isMax) })
   }
 
   function moveOrWait(call: Call, fromHead: boolean, toHead: boolean, timeout: number): void {
@@ -174,7 +173,7 @@ export function blockingCommands(node: Node): CommandSpec[] {
         const asked = parseManyPop(call, 2)
         if (asked === undefined) return
         const serve = (later: Call, key: number): boolean => popElements(later, { ...asked, first: key, last: key })
-        popOrWait(call, { ...asked, kind: KIND_ZSET, timeout: 1, serve })
+        popOrWait(call, { ...asked, kind: SORTED_SETS, timeout: 1, serve })
       },
     },
   ]

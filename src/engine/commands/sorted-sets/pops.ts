@@ -2,6 +2,7 @@
 
 import { parseInt64 } from '../../../base/decimal.ts'
 import type { RankRange, SortedSet } from '../../../keyspace/collections/sorted-set.ts'
+import { KIND_ZSET } from '../../../keyspace/row.ts'
 import { SYNTAX, VALUE_NOT_POSITIVE } from '../../../resp/errors.ts'
 import type { Call } from '../../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT, NO_KEYS } from '../../command.ts'
@@ -9,6 +10,9 @@ import { writeCollection } from '../key-access.ts'
 import { countedKeys } from './counted-keys.ts'
 import { lensOf, removeElements, replyElements, replyMember, replyScore } from './elements.ts'
 import { countedKeysFrom, keyAt } from '../../key-specs.ts'
+
+/** The kind of key that these commands pop from. */
+export const SORTED_SETS = KIND_ZSET
 
 /** Which elements of a set `count` are, from one end of it. */
 function ends(set: SortedSet, count: number, isMax: boolean): RankRange {
