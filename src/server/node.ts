@@ -643,6 +643,7 @@ export class Node {
     for (const session of this.sessions.values()) {
       input += heldInput(session)
       if (session.isReadingPaused) this.turn.probe(session)
+      this.turn.checkOutput(session)
       if (session.isClosing || (session.hasEnded && session.parked !== null)) {
         const since = this.#closingSince.get(session) ?? now
         this.#closingSince.set(session, since)

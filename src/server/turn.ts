@@ -105,6 +105,10 @@ export class Turn {
   #running: Session | null = null
   /** Sessions with messages that have not been delivered. */
   readonly #pushed = new Set<Session>()
+  /** One of them has so many that whoever sends them goes on in the next turn. */
+  #isPushedEnough = false
+  /** While they are delivered: messages that have been put together, by the first of them. */
+  readonly #joins = new Map<Buffer, { readonly messages: readonly Buffer[]; readonly bytes: Buffer }>()
   /** Runs once behind the command that runs now, before any other one. */
   behindCommand: (() => void) | null = null
   #isOpen = false
@@ -201,6 +205,11 @@ export class Turn {
     if (session.parked?.endsWithInput === true && !this.#isStopping) resumeReading(session)
   }
 
+  /** Looks whether a session has been above its soft limit for too long: it may have been sent nothing since. */
+  checkOutput(session: Session): void {
+    if (session.overSoftSince > 0 && !session.isClosing) this.#limitOutput(session, 0, this.#env.clock.now())
+  }
+
   /** Takes no more input from anybody: the node stops. What has come is still answered. */
   stopReading(sessions: Iterable<Session>): void {
     this.#isStopping = true
@@ -267,6 +276,7 @@ export class Turn {
     }
     session.pushed.push(message)
     session.pushedBytes += message.length
+    if (session.pushedBytes > OUTPUT_PAUSE_BYTES) this.#isPushedEnough = true
     this.#pushed.add(session)
     this.begin()
     if (isOver(this.#outputLimit(session).hardBytes, session.outputQueued)) this.#closeUnread(session)
@@ -472,7 +482,7 @@ export class Turn {
         if (outcome === BROKEN) this.#broken(session)
         break
       }
-      if (commands === REQUESTS_PER_TURN || reply.length > limit) {
+      if (commands === REQUESTS_PER_TURN || reply.length > limit || this.#isPushedEnough) {
         // `next` has consumed this one: it runs now, and the rest in the next turn.
         this.#later(session)
       }
@@ -703,7 +713,10 @@ export class Turn {
       const length = run.end - run.start
       if (length > 0) {
         if (run.need <= acked && session.held.length === 0) {
-          if (!this.#send(session, reply.buffer.subarray(run.start, run.end))) isBufferFree = false
+          // Behind a queue the bytes will stay for a while: a copy, so that one slow reader does not keep the whole turn's buffer.
+          const bytes = reply.buffer.subarray(run.start, run.end)
+          const isBehind = session.transport.queued > 0
+          if (!this.#send(session, isBehind ? Buffer.from(bytes) : bytes) && !isBehind) isBufferFree = false
         } else {
           const marks = run.marksTo > run.marksFrom ? this.#marks.slice(run.marksFrom, run.marksTo) : null
           if (marks !== null) for (let k = 0; k < marks.length; k++) marks[k] -= run.start
@@ -712,17 +725,19 @@ export class Turn {
       }
     }
     for (const session of this.#pushed) {
-      const bytes = session.pushed.length === 1 ? session.pushed[0] : Buffer.concat(session.pushed)
+      const bytes = this.#joined(session)
       const need = this.#pushNeed()
       this.#takePushed(session)
       if (need <= acked && session.held.length === 0) this.#send(session, bytes)
       else this.#hold(session, { need, bytes, marks: null })
     }
+    if (this.#joins.size > 0) this.#joins.clear()
     for (let i = 0; i < this.#runCount; i++) {
       const session = this.#runs[i].session!
       this.#runs[i].session = null
       if (isAnyClosing && session.isClosing && !session.isClosed && session.held.length === 0) hangUp(session)
     }
+    this.#isPushedEnough = false
     this.#runCount = 0
     this.#markCount = 0
     reply.length = 0
@@ -730,26 +745,35 @@ export class Turn {
     if (!isBufferFree || reply.buffer.length > REPLY_KEPT_BYTES) reply.buffer = Buffer.allocUnsafeSlow(REPLY_BYTES_AT_FIRST)
   }
 
+  /** The session's messages as one buffer. Who listens to the same gets the same: thousands share one copy. */
+  #joined({ pushed, pushedBytes }: Session): Buffer {
+    const first = pushed[0]
+    if (pushed.length === 1) return first
+    const known = this.#joins.get(first)
+    if (known !== undefined && isSame(known.messages, pushed)) return known.bytes
+    const bytes = Buffer.concat(pushed, pushedBytes)
+    this.#joins.set(first, { messages: pushed.slice(), bytes })
+    return bytes
+  }
+
   /** @returns true if the kernel has all bytes; else their memory must stay. */
   #send(session: Session, bytes: Buffer): boolean {
     const { transport } = session
     session.outputBytes += bytes.length
     this.#stats.netOutputBytes += bytes.length
-    // Behind a queue the bytes will stay for a while: a copy, so that one slow reader does not keep the whole turn's buffer.
-    if (transport.queued > 0) transport.write(Buffer.from(bytes))
-    else if (transport.write(bytes)) return true
-    this.#limitOutput(session, bytes.length)
+    if (transport.write(bytes)) return true
+    this.#limitOutput(session, bytes.length, this.#engine.now)
     return false
   }
 
   /** A session may have so many bytes unread, and what was just sent (`newest` bytes) on top: whatever can be stored can be read. */
-  #limitOutput(session: Session, newest: number): void {
+  #limitOutput(session: Session, newest: number, now: Millis): void {
     const { hardBytes, softBytes, softSeconds } = this.#outputLimit(session)
     const queued = session.outputQueued
     if (isOver(hardBytes, queued - (session.subscriptions > 0 ? 0 : newest))) return this.#closeUnread(session)
     if (!isOver(softBytes, queued)) session.overSoftSince = 0
-    else if (session.overSoftSince === 0) session.overSoftSince = this.#engine.now
-    else if (this.#engine.now - session.overSoftSince > softSeconds * 1000) return this.#closeUnread(session)
+    else if (session.overSoftSince === 0) session.overSoftSince = now
+    else if (now - session.overSoftSince > softSeconds * 1000) return this.#closeUnread(session)
     if (queued > OUTPUT_PAUSE_BYTES) pauseReading(session)
   }
 
@@ -777,7 +801,7 @@ export class Turn {
     const isFirst = session.held.length === 1
     if (!this.#release(session)) {
       if (isFirst) this.#holding.push(session)
-      this.#limitOutput(session, newest)
+      this.#limitOutput(session, newest, this.#engine.now)
     }
   }
 
@@ -821,6 +845,12 @@ export class Turn {
     for (let i = 0; i < this.#runCount; i++) if (this.#runs[i].session === session) return true
     return false
   }
+}
+
+function isSame(one: readonly Buffer[], other: readonly Buffer[]): boolean {
+  if (one.length !== other.length) return false
+  for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false
+  return true
 }
 
 /** 0: there is no limit. */

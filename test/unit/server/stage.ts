@@ -175,6 +175,8 @@ export class Stage {
   readonly stats = new Stats()
   readonly turn: Turn
   readonly dispatcher: Dispatcher
+  /** Who hears what SAY says; null: whoever says it. */
+  hearer: Session | null = null
   /** What WAIT waits for. */
   isReady = false
   #nextId = 1
@@ -230,6 +232,15 @@ export class Stage {
       }),
       toy({ name: 'DBSIZE', arity: 1, flags: ['readonly', 'fast'], run: ({ reply }) => reply.integer(engine.counters.size) }),
       toy({ name: 'QUIT', arity: -1, flags: ['no_auth'], run: (c) => ((sessionOf(c).isClosing = true), c.reply.ok()) }),
+      toy({
+        name: 'SAY',
+        arity: 2,
+        flags: [],
+        run: (c) => {
+          this.turn.push(this.hearer ?? sessionOf(c), Buffer.from(`+${c.request.latin1(1)}\r\n`))
+          c.reply.simple('SAID')
+        },
+      }),
       toy({ name: 'REPLY', arity: 2, flags: [], run: (c) => this.#reply(c) }),
       toy({ name: 'WAIT', arity: -1, flags: [], run: (c) => this.turn.park(sessionOf(c), this.#parked()) }),
       toy({

@@ -3,6 +3,7 @@ import { lsn } from '../../../src/base/brand.ts'
 import { Random } from '../../../src/base/random.ts'
 import { OUTPUT_PAUSE_BYTES } from '../../../src/server/turn.ts'
 import { Stage } from './stage.ts'
+import type { Client } from './stage.ts'
 
 describe('a turn', () => {
   it('answers every request of a pipeline in order, in one write', () => {
@@ -319,6 +320,154 @@ describe('requests that answer later', () => {
     stage.turn.checkParked()
     stage.env.passAll()
     expect(client.read()).toBe(':1\r\n:1\r\n')
+  })
+})
+
+describe('what a session is sent unasked', () => {
+  const push = (stage: Stage, client: Client, text: string): void => stage.turn.push(client.session, Buffer.from(text))
+
+  it('leaves behind the replies before it and before those that come after', () => {
+    const stage = new Stage()
+    const ann = stage.connect()
+    const bob = stage.connect()
+    ann.send('PING\r\n')
+    push(stage, ann, '+one\r\n')
+    push(stage, ann, '+two\r\n')
+    ann.send('ECHO x\r\n')
+    bob.send('PING\r\n')
+    push(stage, ann, '+three\r\n')
+    bob.send('PING\r\n')
+    ann.send('PING\r\n')
+    push(stage, ann, '+four\r\n')
+    stage.env.passAll()
+    expect(ann.read()).toBe('+PONG\r\n+one\r\n+two\r\n$1\r\nx\r\n+three\r\n+PONG\r\n+four\r\n')
+    expect(bob.read()).toBe('+PONG\r\n+PONG\r\n')
+  })
+
+  it('opens a turn, and goes in one write, which sessions with the same messages share', () => {
+    const stage = new Stage()
+    const clients = Array.from({ length: 4 }, () => stage.connect())
+    for (const client of clients) client.transport.isBlocked = true
+    for (let i = 0; i < 1000; i++) {
+      const message = Buffer.from(`+${i}\r\n`)
+      for (const client of clients.slice(0, i === 500 ? 3 : 4)) stage.turn.push(client.session, message)
+    }
+    stage.env.passAll()
+    const [one, two, three, other] = clients.map(({ transport }) => transport.sent)
+    for (const sent of [one, two, three, other]) expect(sent).toHaveLength(1)
+    expect(one[0].toString().split('\r\n')).toHaveLength(1001)
+    expect(two[0]).toBe(one[0])
+    expect(three[0]).toBe(one[0])
+    expect(other[0].toString().split('\r\n')).toHaveLength(1000)
+  })
+
+  it('stands where it was sent if the session itself runs the command, also while CLIENT REPLY drops the replies', () => {
+    const stage = new Stage()
+    const client = stage.connect()
+    expect(client.ask('SAY one\r\nPING\r\n')).toBe('+one\r\n+SAID\r\n+PONG\r\n')
+    expect(client.ask('REPLY SKIP\r\nSAY one\r\nSAY two\r\n')).toBe('+one\r\n+two\r\n+SAID\r\n')
+    expect(client.ask('REPLY OFF\r\nPING\r\nSAY one\r\nPING\r\nREPLY ON\r\n')).toBe('+one\r\n+OK\r\n')
+  })
+
+  it('under always waits until what was written before it is durable', () => {
+    const stage = new Stage()
+    stage.turn.isStrict = true
+    stage.log.isAcking = false
+    const ann = stage.connect()
+    const bob = stage.connect()
+    const eve = stage.connect()
+    push(stage, eve, '+before\r\n')
+    stage.env.passAll()
+    expect(eve.read()).toBe('+before\r\n')
+    ann.send('INCR a\r\n')
+    push(stage, bob, '+a has changed\r\n')
+    stage.env.passAll()
+    expect(bob.read()).toBe('')
+    expect(bob.ask('PING\r\n')).toBe('')
+    stage.log.acked = lsn(1)
+    stage.turn.acked()
+    expect(bob.read()).toBe('+a has changed\r\n+PONG\r\n')
+    expect(ann.read()).toBe(':1\r\n')
+  })
+
+  it('without always leaves at the end of the turn, behind the write of the log', () => {
+    const stage = new Stage()
+    stage.log.isAcking = false
+    const ann = stage.connect()
+    const bob = stage.connect()
+    let sentBeforeWrite = 0
+    stage.log.onWrite = () => (sentBeforeWrite += bob.transport.sent.length)
+    ann.send('INCR a\r\n')
+    push(stage, bob, '+a has changed\r\n')
+    stage.env.passAll()
+    expect(sentBeforeWrite).toBe(0)
+    expect(bob.read()).toBe('+a has changed\r\n')
+  })
+
+  it('does not reach a session that is closing or gone', () => {
+    const stage = new Stage()
+    const ann = stage.connect()
+    const bob = stage.connect()
+    ann.send('QUIT\r\n')
+    push(stage, ann, '+too late\r\n')
+    push(stage, bob, '+lost\r\n')
+    bob.transport.destroy()
+    stage.turn.closed(bob.session)
+    push(stage, bob, '+too late\r\n')
+    stage.env.passAll()
+    expect(ann.read()).toBe('+OK\r\n')
+    expect(bob.read()).toBe('')
+  })
+
+  it('closes a session once when it is more than may wait, though all of it comes in one turn', () => {
+    const stage = new Stage()
+    const client = stage.connect()
+    client.session.subscriptions = 1
+    stage.turn.outputLimits = { ...stage.turn.outputLimits, pubsub: { hardBytes: 1000, softBytes: 0, softSeconds: 0 } }
+    for (let i = 0; i < 100; i++) push(stage, client, `+${'x'.repeat(97)}\r\n`)
+    stage.env.passAll()
+    expect(client.transport.state).toBe('destroyed')
+    expect(stage.stats.outputLimitClosed).toBe(1)
+  })
+
+  it('closes a session that was above the soft limit for too long, also when it is sent nothing more', () => {
+    const stage = new Stage()
+    const client = stage.connect()
+    client.session.subscriptions = 1
+    client.transport.isBlocked = true
+    stage.turn.outputLimits = { ...stage.turn.outputLimits, pubsub: { hardBytes: 0, softBytes: 1000, softSeconds: 10 } }
+    const look = (afterMs: number): string => {
+      stage.env.now += afterMs
+      stage.turn.checkOutput(client.session)
+      return client.transport.state
+    }
+    push(stage, client, `+${'x'.repeat(2000)}\r\n`)
+    stage.env.passAll()
+    expect(look(10_000)).toBe('open')
+    client.drain()
+    expect(look(1)).toBe('open')
+    client.transport.isBlocked = true
+    push(stage, client, `+${'x'.repeat(2000)}\r\n`)
+    stage.env.passAll()
+    expect(look(10_000)).toBe('open')
+    expect(look(1)).toBe('destroyed')
+  })
+
+  it('makes its sender go on in the next turn when one session has much to read', () => {
+    const stage = new Stage()
+    const ann = stage.connect()
+    const bob = stage.connect()
+    const modest = stage.connect()
+    ann.session.subscriptions = 1
+    stage.hearer = ann.session
+    bob.send(`SAY ${'x'.repeat(10_000)}\r\n`.repeat(300))
+    modest.send('PING\r\n')
+    stage.env.pass()
+    expect(modest.read()).toBe('+PONG\r\n')
+    expect(ann.transport.sent).toHaveLength(1)
+    expect(ann.read().length).toBeLessThan(OUTPUT_PAUSE_BYTES + 30_000)
+    stage.env.passAll()
+    expect(bob.read()).toBe('+SAID\r\n'.repeat(300))
   })
 })
 
