@@ -67,6 +67,7 @@ export function keysBehind(word: string, from: number, use: string): KeySpec {
   return { use: keyUse(use), begin: { word, from }, find: { type: 'range', last: -1, step: 1, limit: 2 } }
 }
 
+const UNKNOWN: KeyUse = { words: [], rights: 0, isKey: true }
 export const TOUCHED: KeyUse = keyUse('RW access update')
 export const READ_ONLY: KeyUse = keyUse('RO access')
 
@@ -93,8 +94,26 @@ export class FoundKeys {
     for (const keySpec of spec.keySpecs) {
       if (!keySpec.use.isKey || this.#findOne(keySpec, request)) continue
       this.count = 0
-      return false
+      return this.#guess(spec, request)
     }
+    return true
+  }
+
+  /**
+   * The command will say that its arguments do not fit; what looks like a key is taken for one all the same, as Redis does it, though
+   * nothing is known of its use. So whoever may touch no key hears that, and not what he got wrong.
+   */
+  #guess(spec: CommandSpec, request: Request): boolean {
+    const counted = spec.keySpecs!.find(({ find }) => find.type === 'counted')
+    if (counted === undefined) {
+      for (const key of spec.keysOf?.(request) ?? []) this.add(key, UNKNOWN)
+      return this.count > 0
+    }
+    const at = (counted.begin as { readonly index: number }).index
+    const count = at < request.argc ? leadingInteger(request.latin1(at)) : 0
+    if (count < 1 || count > request.argc - at - 1) return false
+    for (let i = 1; i <= count; i++) this.add(at + i, UNKNOWN)
+    for (const { begin, find } of spec.keySpecs!) if (find.type === 'range' && 'index' in begin) this.add(begin.index, UNKNOWN)
     return true
   }
 
@@ -117,6 +136,7 @@ export class FoundKeys {
       if (first >= argc) return false
       const count = parseInteger(request.bytes, request.start[first], request.end[first])
       if (Number.isNaN(count) || count < 0) return false
+      if (count === 0) return true
       first++
       last = first + count - 1
     } else {
@@ -145,4 +165,10 @@ export class FoundKeys {
     for (let i = first; i <= end; i += step) this.add(i, use)
     return true
   }
+}
+
+/** As C's atoi reads it: `1.5` is 1, `x` is 0. */
+function leadingInteger(text: string): number {
+  const match = /^[\t-\r ]*([+-]?[0-9]{1,9})/.exec(text)
+  return match === null ? 0 : Number(match[1])
 }

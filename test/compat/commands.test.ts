@@ -53,7 +53,7 @@ const CONVERSATIONS: Readonly<Record<string, string>> = {
     slowlog | slowlog foo | slowlog get abc | slowlog get -2 | slowlog get 1 2 | slowlog help | slowlog len x
     config set slowlog-log-slower-than -1 | slowlog reset | slowlog len | slowlog get | slowlog get -1 | config set slowlog-log-slower-than 10000
     latency latest | latency history command | latency reset | latency reset a b | latency graph foo | latency histogram foo | latency help | latency foo
-    memory foo | memory help | memory doctor x | memory purge | memory stats x | memory`,
+    memory foo | memory doctor x | memory purge | memory stats x | memory`,
   'DEBUG': `
     debug | debug foo | debug sleep | debug sleep 0 | debug sleep abc | debug error "FOO bar" | debug error "ERR a\\r\\nb" | debug set-active-expire 1
     debug protocol string | debug protocol integer | debug protocol map | debug protocol set | debug protocol array | debug protocol attrib
@@ -84,6 +84,8 @@ const INFO_DIFFERENCES: ReadonlyMap<string, string> = new Map([
   ['function|flush', 'there are no libraries: it changes nothing'],
 ])
 
+const OUR_CATEGORIES: ReadonlySet<string> = new Set(['@stock', '@order', '@cluster', '@outbox'])
+
 interface Told {
   readonly arity: number
   readonly flags: string
@@ -101,7 +103,7 @@ async function allCommands(client: RawClient): Promise<Map<string, Told>> {
       arity: arity as number,
       flags: sorted(flags),
       keys: `${String(first)} ${String(last)} ${String(step)}`,
-      categories: sorted(categories),
+      categories: sorted((categories as string[]).filter((category) => !OUR_CATEGORIES.has(category))),
     })
     for (const subcommand of subcommands as Value[]) add(subcommand)
   }

@@ -53,7 +53,7 @@ export function streamKeys(request: Request, from: number): number[] | null {
   return Array.from({ length: (request.argc - first) >> 1 }, (_, k) => first + k)
 }
 
-const SYNTAX_OF_RANGE = 'key start end [COUNT count]'
+const SYNTAX_OF_RANGE = 'key start:string end:string [COUNT count]'
 const read = { flags: ['readonly'], categories: ['read', 'stream', 'slow'], group: 'stream' } as const
 
 export function streamReadingCommands(node: Node): CommandSpec[] {
