@@ -178,7 +178,7 @@ export class Session implements Client {
     return this.parser.pendingBytes
   }
 
-  /** Bytes of requests that wait for EXEC (`multi-mem=`). */
+  /** Bytes of requests that wait for EXEC. */
   get transactionBytes(): number {
     return this.transaction === null ? 0 : this.transaction.bytes
   }

@@ -63,7 +63,7 @@ export class Twins implements AsyncDisposable {
     const redis = this.#redis[episode.protocol]
     const stockd = this.#stockd[episode.protocol]
     const random = new Random(episode.cuts)
-    const reset = [['FLUSHALL'], ['SELECT', '0']]
+    const reset = [['DISCARD'], ['UNWATCH'], ['FLUSHALL'], ['SELECT', '0']]
     await Promise.all([redis.pipeline(reset), stockd.pipeline(reset)])
     for (let from = 0; from < episode.commands.length;) {
       if (isIteration(episode.commands[from])) {

@@ -97,17 +97,31 @@ export function clientLine(node: Node, session: Session): string {
   const { lastCommand } = session
   const now = node.engine.now
   const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
-  const flags = `${session.subscriptions === 0 ? '' : 'P'}${session.parked === null ? '' : 'b'}${session.isClosing ? 'c' : ''}${session.noEvict ? 'e' : ''}${session.noTouch ? 'T' : ''}`
+  const { transaction } = session
   const queued = session.outputQueued
   const { channels, patterns, shards } = session.listening ?? NOTHING
   return (
     `id=${session.id} addr=${session.addr} laddr=${session.laddr} fd=${session.fd} name=${session.name}` +
-    ` age=${seconds(session.createdAt)} idle=${seconds(session.lastInteraction)} flags=${flags === '' ? 'N' : flags} db=${session.database}` +
-    ` sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=-1 qbuf=${session.inputQueued} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0` +
+    ` age=${seconds(session.createdAt)} idle=${seconds(session.lastInteraction)} flags=${flagsOf(session)} db=${session.database}` +
+    ` sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=${transaction?.queued.length ?? -1} qbuf=${session.inputQueued} qbuf-free=0 argv-mem=0 multi-mem=${transaction?.argumentBytes ?? 0} rbs=0 rbp=0` +
     ` obl=0 oll=${session.held.length} omem=${queued} tot-mem=${queued + session.inputQueued} events=${queued > 0 ? 'rw' : 'r'}` +
     ` cmd=${lastCommand === null ? 'NULL' : node.acl.catalog.nameOf(lastCommand)} user=${session.user.name} redir=-1 resp=${session.protocol}` +
     ` lib-name=${session.libName} lib-ver=${session.libVersion}\n`
   )
+}
+
+/** As redis-server's letters, in its order. */
+function flagsOf(session: Session): string {
+  let flags = ''
+  if (session.monitoring !== null) flags += 'O'
+  if (session.subscriptions > 0) flags += 'P'
+  if (session.transaction !== null) flags += 'x'
+  if (session.parked !== null) flags += 'b'
+  if (session.watch?.isBroken === true) flags += 'd'
+  if (session.isClosing) flags += 'c'
+  if (session.noEvict) flags += 'e'
+  if (session.noTouch) flags += 'T'
+  return flags === '' ? 'N' : flags
 }
 
 export function clientCommands(node: Node): CommandSpec[] {

@@ -19,6 +19,8 @@ export class Transaction {
   readonly queued: Queued[] = []
   /** Memory that it takes. */
   bytes = 0
+  /** What redis-server would count: the arguments and a pointer to each (`multi-mem=`). */
+  argumentBytes = 0
   /** The bits (dispatch.ts) that any of its commands has. */
   anyBits = 0
   /** The bits that all of its commands have. */
@@ -32,6 +34,7 @@ export class Transaction {
     const copy = request.clone()
     this.queued.push({ request: copy, spec })
     this.bytes += copy.bytes.length + copy.argc * BYTES_PER_ARGUMENT + BYTES_PER_REQUEST
+    for (let i = 0; i < copy.argc; i++) this.argumentBytes += copy.length(i) + BYTES_PER_ARGUMENT
     this.anyBits |= bits
     this.allBits &= bits
   }
