@@ -87,34 +87,33 @@ export class FoundKeys {
     this.uses[this.count++] = use
   }
 
-  /** Fills itself with the keys of this request. @returns false if its arguments do not fit: then there are none. */
-  find(spec: CommandSpec, request: Request): boolean {
+  /** Fills itself with the keys of this request: none if its arguments do not fit. */
+  find(spec: CommandSpec, request: Request): void {
     this.count = 0
     if (spec.keySpecs === undefined) return this.#byRange(spec, request)
     for (const keySpec of spec.keySpecs) {
       if (!keySpec.use.isKey || this.#findOne(keySpec, request)) continue
       this.count = 0
-      return this.#guess(spec, request)
+      this.#guess(spec, request)
+      return
     }
-    return true
   }
 
   /**
    * The command will say that its arguments do not fit; what looks like a key is taken for one all the same, as Redis does it, though
    * nothing is known of its use. So whoever may touch no key hears that, and not what he got wrong.
    */
-  #guess(spec: CommandSpec, request: Request): boolean {
+  #guess(spec: CommandSpec, request: Request): void {
     const counted = spec.keySpecs!.find(({ find }) => find.type === 'counted')
     if (counted === undefined) {
       for (const key of spec.keysOf?.(request) ?? []) this.add(key, UNKNOWN)
-      return this.count > 0
+      return
     }
     const at = (counted.begin as { readonly index: number }).index
     const count = at < request.argc ? leadingInteger(request.latin1(at)) : 0
-    if (count < 1 || count > request.argc - at - 1) return false
+    if (count < 1 || count > request.argc - at - 1) return
     for (let i = 1; i <= count; i++) this.add(at + i, UNKNOWN)
     for (const { begin, find } of spec.keySpecs!) if (find.type === 'range' && 'index' in begin) this.add(begin.index, UNKNOWN)
-    return true
   }
 
   #findOne(keySpec: KeySpec, request: Request): boolean {
@@ -136,7 +135,6 @@ export class FoundKeys {
       if (first >= argc) return false
       const count = parseInteger(request.bytes, request.start[first], request.end[first])
       if (Number.isNaN(count) || count < 0) return false
-      if (count === 0) return true
       first++
       last = first + count - 1
     } else {
@@ -150,20 +148,16 @@ export class FoundKeys {
   }
 
   /** A command that only says where its keys are: its flags tell the rest. */
-  #byRange(spec: CommandSpec, request: Request): boolean {
+  #byRange(spec: CommandSpec, request: Request): void {
     const use = spec.flags.includes('write') ? TOUCHED : READ_ONLY
     if (spec.keysOf !== undefined) {
-      const keys = spec.keysOf(request)
-      if (keys === null) return false
-      for (const key of keys) this.add(key, use)
-      return true
+      for (const key of spec.keysOf(request) ?? []) this.add(key, use)
+      return
     }
     const { first, last, step } = spec.keys
-    if (first === 0) return true
     const end = last < 0 ? request.argc + last : last
-    if (end >= request.argc || end < first) return false
+    if (first === 0 || end >= request.argc) return
     for (let i = first; i <= end; i += step) this.add(i, use)
-    return true
   }
 }
 

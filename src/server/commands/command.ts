@@ -211,7 +211,8 @@ export function commandCommands(node: Node): CommandSpec[] {
     if (spec.arity >= 0 ? command.argc !== spec.arity : command.argc < -spec.arity) {
       return reply.error('ERR Invalid number of arguments specified for command')
     }
-    if (!found.find(spec, command) || (found.count === 0 && !spec.flags.includes('no_mandatory_keys'))) {
+    found.find(spec, command)
+    if (found.count === 0 && !spec.flags.includes('no_mandatory_keys')) {
       return reply.error('ERR Invalid arguments specified for command')
     }
     reply.array(found.count)
