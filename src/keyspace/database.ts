@@ -451,6 +451,19 @@ export class Database {
     return [a, b]
   }
 
+  /** Two hashes of what a row holds, whatever its key: equal for a copy of it. */
+  valueDigest(ref: number): [number, number] {
+    this.open(ref)
+    const kind = this.kind(ref)
+    const valueEnd = kind === KIND_STRING ? this.valueEnd : this.keyEnd
+    const rest = mix(kind + (this.word(ref, EXPIRY_SLOT) === 0 ? 0 : 1024))
+    const a = mix(hashBytes(this.bytes, this.keyEnd, valueEnd, DIGEST_SEED_A) ^ rest)
+    const b = mix(hashBytes(this.bytes, this.keyEnd, valueEnd, DIGEST_SEED_B) + rest)
+    if (kind < FIRST_COLLECTION) return [a, b]
+    const collection = this.#keyspace.collections.open(this, ref)
+    return [mix(a + collection.digest(DIGEST_SEED_A)), mix(b + collection.digest(DIGEST_SEED_B))]
+  }
+
   word(ref: number, i: number): number {
     return this.arena.words[ref >>> SEGMENT_SHIFT][((ref & GRANULE_MASK) << 1) + i]
   }

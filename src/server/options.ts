@@ -251,6 +251,11 @@ export interface OptionRefusal {
   readonly reason: string
 }
 
+/** redis-server says of these that they are guarded. */
+const PROTECTED: ReadonlySet<string> = new Set(['dir', 'dbfilename'])
+/** Of these it says that they cannot be changed, even to what they are. */
+const IMMUTABLE_IN_REDIS: ReadonlySet<string> = new Set(['databases', 'tcp-backlog', 'logfile', 'aclfile', 'enable-debug-command'])
+
 type Applier = (value: unknown) => string | null
 
 export class Options {
@@ -316,7 +321,10 @@ export class Options {
       const name = foreignName(given) ?? optionName(given)
       const spec = OPTIONS.get(name)
       const stranger = FOREIGN.get(name)
-      if (spec?.mutable === false || stranger?.isImmutable === true) return { name: setting.name, reason: "can't set immutable config" }
+      if (PROTECTED.has(name)) return { name: setting.name, reason: "can't set protected config" }
+      if (stranger?.isImmutable === true || (spec?.mutable === false && !this.#isInForce(name, setting.value))) {
+        return { name: setting.name, reason: "can't set immutable config" }
+      }
       if (wanted.has(name) || foreign.has(name)) return { name: setting.name, reason: 'duplicate parameter' }
       const parsed = (spec?.kind ?? stranger!).parse(setting.value)
       if (parsed instanceof Refused) return { name: setting.name, reason: parsed.reason }
@@ -336,6 +344,11 @@ export class Options {
       this.#apply(before)
     } else for (const [name, value] of foreign) this.#foreign.set(name, value)
     return refusal
+  }
+
+  /** Tools that set an option to the value that it has change nothing, though it cannot be changed. */
+  #isInForce(name: string, value: string): boolean {
+    return !IMMUTABLE_IN_REDIS.has(name) && this.text(name) === value
   }
 
   #apply(changed: ReadonlyMap<string, unknown>): OptionRefusal | null {

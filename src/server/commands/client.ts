@@ -92,19 +92,30 @@ const typeOf = (session: Session): string => (session.subscriptions > 0 ? 'pubsu
 /** What a session that has never subscribed listens to. */
 const NOTHING = { channels: { size: 0 }, patterns: { size: 0 }, shards: { size: 0 } }
 
-/** One line of CLIENT LIST. Fields and order are Redis's; those about features that are not here show what an ordinary client shows. */
-export function clientLine(node: Node, session: Session): string {
+/** What Redis has of a request while it runs: all its bytes. Here it has left the session's buffer by then. */
+function bytesOf(request: Request): number {
+  let bytes = `*${request.argc}\r\n`.length
+  for (let i = 0; i < request.argc; i++) bytes += `$${request.length(i)}\r\n\r\n`.length + request.length(i)
+  return bytes
+}
+
+/**
+ * One line of CLIENT LIST. Fields and order are Redis's; those about features that are not here show what an ordinary client shows.
+ * @param asking bytes of the request that runs, if it is this session's
+ */
+export function clientLine(node: Node, session: Session, asking = 0): string {
   const { lastCommand } = session
   const now = node.engine.now
   const seconds = (since: number): number => Math.max(0, Math.floor((now - since) / 1000))
   const { transaction } = session
   const queued = session.outputQueued
+  const input = session.inputQueued + asking
   const { channels, patterns, shards } = session.listening ?? NOTHING
   return (
     `id=${session.id} addr=${session.addr} laddr=${session.laddr} fd=${session.fd} name=${session.name}` +
     ` age=${seconds(session.createdAt)} idle=${seconds(session.lastInteraction)} flags=${flagsOf(session)} db=${session.database}` +
-    ` sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=${transaction?.queued.length ?? -1} qbuf=${session.inputQueued} qbuf-free=0 argv-mem=0 multi-mem=${transaction?.argumentBytes ?? 0} rbs=0 rbp=0` +
-    ` obl=0 oll=${session.held.length} omem=${queued} tot-mem=${queued + session.inputQueued} events=${queued > 0 ? 'rw' : 'r'}` +
+    ` sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=${transaction?.queued.length ?? -1} qbuf=${input} qbuf-free=0 argv-mem=0 multi-mem=${transaction?.argumentBytes ?? 0} rbs=0 rbp=0` +
+    ` obl=0 oll=${session.held.length} omem=${queued} tot-mem=${queued + input} events=${queued > 0 ? 'rw' : 'r'}` +
     ` cmd=${lastCommand === null ? 'NULL' : node.acl.catalog.nameOf(lastCommand)} user=${session.user.name} redir=-1 resp=${session.protocol}` +
     ` lib-name=${session.libName} lib-ver=${session.libVersion}\n`
   )
@@ -163,7 +174,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           tips: 'nondeterministic_output',
           syntax: '',
           summary: "This connection's line of CLIENT LIST",
-          run: (call) => call.reply.verbatim(clientLine(node, sessionOf(call))),
+          run: (call) => call.reply.verbatim(clientLine(node, sessionOf(call), bytesOf(call.request))),
         }),
         keyless({
           ...CONNECTION,
@@ -384,6 +395,7 @@ export function clientCommands(node: Node): CommandSpec[] {
 
   function list(call: Call): void {
     const { request, reply } = call
+    const self = sessionOf(call)
     let chosen: Iterable<Session> = node.sessions.values()
     if (request.argc === 4 && request.is(2, 'TYPE')) {
       const type = TYPES.get(request.latin1(3).toLowerCase())
@@ -400,7 +412,7 @@ export function clientCommands(node: Node): CommandSpec[] {
       chosen = found
     } else if (request.argc !== 2) return reply.error(SYNTAX)
     let text = ''
-    for (const session of chosen) text += clientLine(node, session)
+    for (const session of chosen) text += clientLine(node, session, session === self ? bytesOf(request) : 0)
     reply.verbatim(text)
   }
 
@@ -442,15 +454,24 @@ export function clientCommands(node: Node): CommandSpec[] {
   function unblock(call: Call): void {
     const { request, reply } = call
     let withError = false
+    if (request.argc > 4) {
+      return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try CLIENT HELP.`)
+    }
     if (request.argc === 4 && request.is(3, 'ERROR')) withError = true
-    else if (request.argc > 4 || (request.argc === 4 && !request.is(3, 'TIMEOUT'))) {
+    else if (request.argc === 4 && !request.is(3, 'TIMEOUT')) {
       return reply.error('ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR')
     }
     const id = parseInteger(request.bytes, request.start[2], request.end[2])
     if (Number.isNaN(id)) return reply.error('ERR value is not an integer or out of range')
     const session = node.sessions.get(id)
     if (session === undefined || session === sessionOf(call)) return reply.integer(0)
-    reply.integer(node.unpark(session, withError ? UNBLOCKED : null) ? 1 : 0)
+    const isUnblocked = node.unpark(session, withError ? UNBLOCKED : null)
+    if (isUnblocked && withError) {
+      node.stats.countError(UNBLOCKED)
+      const stats = node.stats.commands.find(({ spec }) => spec === session.lastCommand)
+      if (stats !== undefined) stats.failed++
+    }
+    reply.integer(isUnblocked ? 1 : 0)
   }
 }
 

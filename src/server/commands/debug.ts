@@ -15,6 +15,8 @@ import type { Reply } from '../../resp/reply.ts'
 import { Request } from '../../resp/request.ts'
 import type { Node } from '../node.ts'
 import { human } from './info.ts'
+import { rewriteOptionFile } from '../options/file.ts'
+import { memory, Refused } from '../options/kinds.ts'
 import { keyless, writeHelp } from './keyless.ts'
 
 const SLEEP_SECONDS_MAX = 3600
@@ -31,10 +33,26 @@ interface Word {
 export function debugCommands(node: Node): CommandSpec[] {
   const words: readonly Word[] = [
     {
+      name: 'CONFIG-REWRITE-FORCE-ALL',
+      arity: 2,
+      help: ['CONFIG-REWRITE-FORCE-ALL', '    Like CONFIG REWRITE, with the options that have their default, too.'],
+      run({ reply }) {
+        const reason = rewriteOptionFile(node.options, { withDefaults: true })
+        if (reason === null) reply.ok()
+        else reply.error(`ERR CONFIG-REWRITE-FORCE-ALL failed: ${reason}`)
+      },
+    },
+    {
       name: 'DIGEST',
       arity: 2,
       help: ['DIGEST', '    Output a hex signature representing the current state: keys, stock and orders.'],
       run: ({ reply }) => reply.simple(node.engine.digest().padStart(40, '0')),
+    },
+    {
+      name: 'DIGEST-VALUE',
+      arity: -2,
+      help: ['DIGEST-VALUE <key> [<key> ...]', '    Output a hex signature of the values of all the specified keys.'],
+      run: (call) => digestValues(call),
     },
     {
       name: 'ERROR',
@@ -87,6 +105,16 @@ export function debugCommands(node: Node): CommandSpec[] {
         '    true, false.',
       ],
       run: (call) => protocolSample(call),
+    },
+    {
+      name: 'QUICKLIST-PACKED-THRESHOLD',
+      arity: 3,
+      help: ['QUICKLIST-PACKED-THRESHOLD <size>', '    Accepted, and changes nothing: no element gets a block of its own for its size.'],
+      run({ request, reply }) {
+        const size = memory(0).parse(request.latin1(2))
+        if (size instanceof Refused) reply.error(`ERR ${size.reason}`)
+        else reply.ok()
+      },
     },
     {
       name: 'RELOAD',
@@ -159,6 +187,23 @@ export function debugCommands(node: Node): CommandSpec[] {
       `Value at:0x${ref.toString(16)} refcount:1 encoding:${encodingName(engine.keyspace, database, ref)} serializedlength:${database.valueLength(ref)} ` +
         `lru:${database.accessSecond(ref)} lru_seconds_idle:${idle}`,
     )
+  }
+
+  /** Equal for equal values of whatever keys, and zeros for none. */
+  function digestValues({ request, reply, client, engine }: Call): void {
+    const database = engine.keyspace.databases[client.database]
+    reply.array(request.argc - 2)
+    for (let i = 2; i < request.argc; i++) {
+      const hash = database.hash(request.bytes, request.start[i], request.end[i])
+      const ref = database.find(request.bytes, request.start[i], request.end[i], hash)
+      const [a, b] = ref === 0 ? [0, 0] : database.valueDigest(ref)
+      reply.text(
+        [a, b]
+          .map((half) => (half >>> 0).toString(16).padStart(8, '0'))
+          .join('')
+          .padStart(40, '0'),
+      )
+    }
   }
 
   function populate(call: Call): void {

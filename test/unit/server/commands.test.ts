@@ -68,8 +68,8 @@ describe('CLIENT', () => {
     client.ask('CLIENT SETINFO lib-ver 6.0.0')
     stage.pass(5000)
     expect(client.text('CLIENT INFO')).toBe(
-      'id=1 addr=10.0.0.1:1000 laddr=10.0.0.2:7379 fd=3 name=me age=5 idle=0 flags=N db=3 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 ' +
-        'argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=client|info user=default redir=-1 resp=2 ' +
+      'id=1 addr=10.0.0.1:1000 laddr=10.0.0.2:7379 fd=3 name=me age=5 idle=0 flags=N db=3 sub=0 psub=0 ssub=0 multi=-1 qbuf=26 qbuf-free=0 ' +
+        'argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=26 events=r cmd=client|info user=default redir=-1 resp=2 ' +
         'lib-name=ioredis lib-ver=6.0.0\n',
     )
     expect(client.text('CLIENT LIST').match(/^id=\d+/gm)).toEqual(['id=1', 'id=2'])

@@ -126,9 +126,13 @@ describe('changes at run time', () => {
 
   it('refuses what decides where bytes go and who may connect', () => {
     const options = new Options()
-    for (const name of ['dir', 'logfile', 'bind', 'port', 'appendonly', 'enable-debug-command', 'allow-stock-flush', 'databases']) {
-      expect(change(options, name, options.text(name)!)).toBe(`${name}: can't set immutable config`)
+    for (const name of ['logfile', 'bind', 'port', 'appendonly', 'enable-debug-command', 'allow-stock-flush', 'databases']) {
+      expect(change(options, name, '1')).toBe(`${name}: can't set immutable config`)
     }
+    expect(change(options, 'dir', options.text('dir')!)).toBe("dir: can't set protected config")
+    // What it is already changes nothing, unless redis-server refuses that, too.
+    expect(change(options, 'port', '7379', 'bind', '127.0.0.1')).toBe('OK')
+    expect(change(options, 'databases', '16')).toBe("databases: can't set immutable config")
   })
 
   it('takes all back when one of them cannot be applied', () => {
