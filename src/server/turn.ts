@@ -353,7 +353,9 @@ export class Turn {
       if (session.parked!.deadline > now) continue
       isAnyDue = true
       // Who is asked is asked at the end of the turn, when it may just have become ready.
-      if (!this.#asked.has(session) && !this.#waking.has(session)) this.#waking.set(session, null)
+      if (this.#asked.has(session) || this.#waking.has(session)) continue
+      session.parked!.unparked?.()
+      this.#waking.set(session, null)
     }
     if (isAnyDue || this.#isAnyReady()) this.begin()
   }
@@ -368,6 +370,8 @@ export class Turn {
   /** At the end of this turn the parked request answers as if its time had run out, or with this error. @returns false if there is none. */
   unpark(session: Session, error: string | null): boolean {
     if (session.parked === null || this.#waking.has(session)) return false
+    // From now on it waits for nothing: what comes in the rest of this turn is for others.
+    session.parked.unparked?.()
     this.#waking.set(session, error)
     this.begin()
     return true

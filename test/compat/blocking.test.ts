@@ -146,6 +146,14 @@ const STORIES: Readonly<Record<string, string>> = {
     d: ZADD z 1 x
     d: ZADD z 2 y 3 w | ZRANGE z 0 -1
     d: CLIENT UNBLOCK {b} | CLIENT UNBLOCK {a}`,
+  'what comes behind CLIENT UNBLOCK in the same write is not taken away': `
+    a: BLPOP l 0
+    d: CLIENT UNBLOCK {a} ERROR | RPUSH l 1 | LRANGE l 0 -1 | DEL l
+    a: BZPOPMIN z 0
+    d: CLIENT UNBLOCK {a} | ZADD z 1 x | ZRANGE z 0 -1
+    a: BLPOP l 0
+    b: BLPOP l 0
+    d: CLIENT UNBLOCK {a} ERROR | RPUSH l 1 | LLEN l`,
   'commands behind one that waits': `
     a: BLPOP l 0 | PING | RPUSH m 1 | BLPOP m 0 | BLPOP l 0
     b: BLPOP m 0

@@ -99,12 +99,14 @@ function zadd(call: Call, given: number): void {
     chosen.add(i)
   }
   set.endChange()
-  if (chosen.length > 0) recordScores(call, 'zadd')
+  if (chosen.length > 0) recordScores(call)
   reply.integer(options & CH ? chosen.length : added)
+  // Behind the reply, for who does both: changes and listens.
+  if (chosen.length > 0) announce(call, ZSET, 'zadd', 1)
 }
 
 /** `ZADD key score member ...`: those chosen, with the scores that they have got. */
-function recordScores(call: Call, event: string): void {
+function recordScores(call: Call): void {
   const { bytes, start, end } = call.request
   const journal = beginKeyRecord(call, 2 + 2 * chosen.length, 'ZADD')
   journal.bytes(bytes, start[1], end[1])
@@ -113,7 +115,6 @@ function recordScores(call: Call, event: string): void {
     writeScore(journal, scores[i])
     journal.bytes(bytes, start[i + 1], end[i + 1])
   }
-  announce(call, ZSET, event, 1)
 }
 
 /** Argument i is by how much, the one behind it the member. */
@@ -136,8 +137,9 @@ function increment(call: Call, found: SortedSet | null, i: number, options: numb
   set.endChange()
   chosen.reset()
   chosen.add(i)
-  recordScores(call, 'zincr')
+  recordScores(call)
   replyScore(call, score)
+  announce(call, ZSET, 'zincr', 1)
 }
 
 function zrem(call: Call): void {
