@@ -11,10 +11,13 @@ import type { Load } from './redis-benchmark.ts'
 import { ask, redis, stockd } from './rivals.ts'
 import type { Durability, Rival } from './rivals.ts'
 
+/** On one collection: its test in redis-benchmark has this name. Lists get longer, the others have KEYS elements after a while. */
+type Collected = 'hset' | 'hget' | 'lpush' | 'lrange_100' | 'sadd' | 'zadd'
+
 interface Row {
   readonly load: string
   readonly pipeline: number
-  readonly kind: 'ping' | 'set' | 'get' | 'incr' | 'reserve' | 'refuse'
+  readonly kind: 'ping' | 'set' | 'get' | 'incr' | Collected | 'reserve' | 'refuse'
   readonly goals: readonly Goal[]
 }
 
@@ -40,10 +43,18 @@ const PIPELINED = ([16, 128] as const).flatMap((pipeline) =>
     goals: [pipeline === 16 ? atLeast(OPS, 1, 1.25) : atLeast(OPS, 1.3, 1.8)],
   })),
 )
+const COLLECTIONS = ([1, 16] as const).flatMap((pipeline) =>
+  (['hset', 'hget', 'lpush', 'lrange_100', 'sadd', 'zadd'] as const).map((kind): Row => ({
+    load: kind.toUpperCase(),
+    kind,
+    pipeline,
+    goals: pipeline === 16 ? [atLeast(OPS, 1)] : [atLeast(OPS, 0.8), atMost(CPU, 1.3)],
+  })),
+)
 
 /** With a log, both sides have it, and neither waits for the disk unless the row says `always`. */
 const GROUPS: readonly Group[] = [
-  { durability: 'none', rows: [...PLAIN, ...PIPELINED] },
+  { durability: 'none', rows: [...PLAIN, ...PIPELINED, ...COLLECTIONS] },
   {
     durability: 'no',
     rows: [
@@ -194,11 +205,30 @@ async function prepare(rival: Rival, row: Row, requests: number): Promise<Load> 
     case 'get':
       await fill(rival)
       return { test: 'get', requests, pipeline: row.pipeline, keys: KEYS }
+    case 'hget':
+      await fillHash(rival)
+      return { command: ['HGET', 'myhash', ELEMENT], requests, pipeline: row.pipeline, keys: KEYS }
+    case 'lpush':
+      await ask(rival.server, 'DEL', 'mylist')
+      return { test: 'lpush', requests, pipeline: row.pipeline, keys: KEYS }
+    case 'lrange_100':
+      // The test of this name measures the pushes before it, too.
+      await ask(rival.server, 'DEL', 'mylist')
+      await ask(rival.server, 'RPUSH', 'mylist', ...Array.from({ length: 1000 }, () => 'xxx'))
+      return { command: ['LRANGE', 'mylist', '0', '99'], requests, pipeline: row.pipeline, keys: KEYS }
     case 'ping':
       return { test: 'ping_mbulk', requests, pipeline: row.pipeline, keys: KEYS }
     default:
       return { test: row.kind, requests, pipeline: row.pipeline, keys: KEYS }
   }
+}
+
+/** As redis-benchmark names the elements of its collections. */
+const ELEMENT = 'element:__rand_int__'
+
+async function fillHash(rival: Rival): Promise<void> {
+  if (Number(await ask(rival.server, 'HLEN', 'myhash')) >= KEYS / 2) return
+  await benchmark(rival.server.port, { test: 'hset', requests: KEYS * 2, pipeline: 128, keys: KEYS })
 }
 
 /** Most keys exist, so that a GET finds something. */

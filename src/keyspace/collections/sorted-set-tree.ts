@@ -33,18 +33,25 @@ class Leaf {
     return this.rows[0]
   }
 
+  // Loops: for so few elements copyWithin, which is a call into C++, takes longer.
   insert(at: number, score: number, row: number): void {
-    this.scores.copyWithin(at + 1, at, this.size)
-    this.rows.copyWithin(at + 1, at, this.size)
-    this.scores[at] = score
-    this.rows[at] = row
+    const { scores, rows } = this
+    for (let i = this.size; i > at; i--) {
+      scores[i] = scores[i - 1]
+      rows[i] = rows[i - 1]
+    }
+    scores[at] = score
+    rows[at] = row
     this.size++
   }
 
   remove(at: number): void {
-    this.scores.copyWithin(at, at + 1, this.size)
-    this.rows.copyWithin(at, at + 1, this.size)
-    this.size--
+    const { scores, rows } = this
+    const last = --this.size
+    for (let i = at; i < last; i++) {
+      scores[i] = scores[i + 1]
+      rows[i] = rows[i + 1]
+    }
   }
 
   /** Moves its elements from `at` on into a new leaf behind it. */
@@ -122,6 +129,9 @@ class Inner {
 
 type TreeNode = Leaf | Inner
 
+/** More levels of inner nodes than there can be: a tree of three has 30 million elements. */
+const LEVELS_MAX = 16
+
 /** A place in the order, good until something changes. */
 export interface TreePlace {
   leaf: Leaf
@@ -131,6 +141,8 @@ export interface TreePlace {
 export class SortedSetTree {
   readonly #table: MemberTable
   #root: TreeNode = new Leaf()
+  /** Levels of inner nodes. */
+  #levels = 0
   #leaves = 1
   #inners = 0
   // The element that is looked for.
@@ -138,6 +150,9 @@ export class SortedSetTree {
   #bytes: Uint8Array = new Uint8Array(0)
   #start = 0
   #end = 0
+  // The way to its leaf, from the root: inner nodes, and which of their children was taken.
+  readonly #path: Inner[] = []
+  readonly #taken = new Int32Array(LEVELS_MAX)
 
   constructor(table: MemberTable) {
     this.#table = table
@@ -168,6 +183,7 @@ export class SortedSetTree {
       return inner
     }
     copy.#root = copyOf(this.#root)
+    copy.#levels = this.#levels
     copy.#leaves = this.#leaves
     copy.#inners = this.#inners
     return copy
@@ -176,36 +192,30 @@ export class SortedSetTree {
   /** Adds a row with this score; it is not there yet. */
   insert(score: number, row: number): void {
     this.#aimAt(score, row)
-    const right = this.#insertInto(this.#root, row)
-    if (right === null) return
-    const left = this.#root
-    this.#root = this.#newInner([left, right])
+    this.#insertHere(row)
   }
 
   /** Removes a row, which is there with this score. */
   remove(score: number, row: number): void {
     this.#aimAt(score, row)
-    this.#removeFrom(this.#root, row)
-    while (this.#root instanceof Inner && this.#root.children.length === 1) {
-      this.#root = this.#root.children[0]
-      this.#inners--
-    }
+    const leaf = this.#descend()
+    this.#removeAt(leaf, this.#placeOf(leaf, row))
   }
 
-  /** Gives a row another score. */
+  /** Gives a row another score: one way down to where it is, and another one to where it belongs unless that is the same place. */
   move(score: number, row: number, next: number): void {
     this.#aimAt(score, row)
-    const leaf = this.#leafOf()
-    const at = this.#lowerBound(leaf)
-    assert(leaf.rows[at] === row, 'a member is not where its score says')
+    const leaf = this.#descend()
+    const at = this.#placeOf(leaf, row)
     const { scores } = leaf
-    // Most scores move a little: to between the same two.
+    // Many scores move a little: to between the same two.
     if (at > 0 && at < leaf.size - 1 && scores[at - 1] < next && next < scores[at + 1]) {
       scores[at] = next
       return
     }
-    this.remove(score, row)
-    this.insert(next, row)
+    this.#removeAt(leaf, at)
+    this.#score = next
+    this.#insertHere(row)
   }
 
   /** How many elements are before a row, which is there with this score. */
@@ -263,71 +273,109 @@ export class SortedSetTree {
 
   /** Below 0: what is looked for comes before this element; 0: it is this element. */
   #compare(score: number, row: number): number {
-    if (this.#score !== score) return this.#score < score ? -1 : 1
+    return this.#score === score ? this.#compareBytes(row) : this.#score < score ? -1 : 1
+  }
+
+  /** The same for elements with the score that is looked for. */
+  #compareBytes(row: number): number {
     const table = this.#table
     table.open(row)
     return compareBytes(this.#bytes, this.#start, this.#end, table.bytes, table.start, table.end)
   }
 
+  /** The leaf in which what is looked for is, or belongs. The way there is kept. */
+  #descend(): Leaf {
+    const levels = this.#levels
+    const path = this.#path
+    let node = this.#root
+    for (let level = 0; level < levels; level++) {
+      const inner = node as Inner
+      const child = this.#childOf(inner)
+      path[level] = inner
+      this.#taken[level] = child
+      node = inner.children[child]
+    }
+    return node as Leaf
+  }
+
   /** The child in which what is looked for is, or belongs. */
   #childOf({ children, scores, rows }: Inner): number {
+    const score = this.#score
     let from = 0
     let to = children.length - 1
     while (from < to) {
       const middle = (from + to + 1) >>> 1
-      if (this.#compare(scores[middle], rows[middle]) >= 0) from = middle
+      const other = scores[middle]
+      if (other < score || (other === score && this.#compareBytes(rows[middle]) >= 0)) from = middle
       else to = middle - 1
     }
     return from
   }
 
-  #leafOf(): Leaf {
-    let node = this.#root
-    while (node instanceof Inner) node = node.children[this.#childOf(node)]
-    return node
-  }
-
   /** Where in a leaf what is looked for is, or belongs. */
-  #lowerBound(leaf: Leaf): number {
+  #lowerBound({ size, scores, rows }: Leaf): number {
+    const score = this.#score
     let from = 0
-    let to = leaf.size
+    let to = size
     while (from < to) {
       const middle = (from + to) >>> 1
-      if (this.#compare(leaf.scores[middle], leaf.rows[middle]) > 0) from = middle + 1
+      const other = scores[middle]
+      if (other < score || (other === score && this.#compareBytes(rows[middle]) > 0)) from = middle + 1
       else to = middle
     }
     return from
   }
 
-  /** @returns what the node has split off, for its parent to take. */
-  #insertInto(node: TreeNode, row: number): TreeNode | null {
-    if (node instanceof Leaf) return this.#insertIntoLeaf(node, row)
-    const { children } = node
-    const i = this.#childOf(node)
-    const right = this.#insertInto(children[i], row)
-    node.size++
-    node.refresh(i)
-    if (right !== null) node.insert(i + 1, right)
-    if (children.length <= CHILDREN_MAX) return null
-    // At the end of an ascending order halves would stay half full for ever.
-    const isLast = i >= children.length - 2
-    const other = this.#newInner(children.splice(isLast ? CHILDREN_MAX : CHILDREN_MAX >>> 1))
-    node.size -= other.size
-    return other
+  /** Where in a leaf the row is that is looked for. */
+  #placeOf(leaf: Leaf, row: number): number {
+    const at = this.#lowerBound(leaf)
+    assert(at < leaf.size && leaf.rows[at] === row, 'a member is not where its score says')
+    return at
   }
 
-  #insertIntoLeaf(leaf: Leaf, row: number): Leaf | null {
+  /** Adds the row that is looked for. */
+  #insertHere(row: number): void {
+    const leaf = this.#descend()
     const at = this.#lowerBound(leaf)
-    if (leaf.size < LEAF_MAX) {
-      leaf.insert(at, this.#score, row)
-      return null
+    let isFirst = at === 0
+    let right: TreeNode | null = null
+    if (leaf.size < LEAF_MAX) leaf.insert(at, this.#score, row)
+    else right = this.#insertIntoFull(leaf, at, row)
+    // Those above have one more; a node that was split gives its other half to the one above it.
+    for (let level = this.#levels - 1; level >= 0; level--) {
+      const inner = this.#path[level]
+      const i = this.#taken[level]
+      inner.size++
+      if (isFirst) inner.refresh(i)
+      else inner.sizes[i] = inner.children[i].size
+      if (right !== null) {
+        inner.insert(i + 1, right)
+        right = inner.children.length > CHILDREN_MAX ? this.#splitInner(inner, i) : null
+      }
+      isFirst &&= i === 0
     }
+    if (right === null) return
+    this.#root = this.#newInner([this.#root, right])
+    this.#levels++
+  }
+
+  /** @returns what the leaf has split off, for its parent to take. */
+  #insertIntoFull(leaf: Leaf, at: number, row: number): Leaf {
     this.#leaves++
     const middle = at === LEAF_MAX && leaf.next === null ? LEAF_MAX : LEAF_MAX >>> 1
     const right = leaf.split(middle)
     if (at > middle || middle === LEAF_MAX) right.insert(at - middle, this.#score, row)
     else leaf.insert(at, this.#score, row)
     return right
+  }
+
+  /** @param i the child behind which it has got another one. @returns what it has split off. */
+  #splitInner(inner: Inner, i: number): Inner {
+    // At the end of an ascending order halves would stay half full for ever.
+    const isLast = i >= inner.children.length - 2
+    const other = this.#newInner(inner.children.splice(isLast ? CHILDREN_MAX : CHILDREN_MAX >>> 1))
+    inner.size -= other.size
+    return other
   }
 
   #newInner(children: readonly TreeNode[]): Inner {
@@ -337,21 +385,30 @@ export class SortedSetTree {
     return inner
   }
 
-  #removeFrom(node: TreeNode, row: number): void {
-    if (node instanceof Leaf) {
-      const at = this.#lowerBound(node)
-      assert(node.rows[at] === row && at < node.size, 'a member is not where its score says')
-      node.remove(at)
-      return
+  /** Removes an element of the leaf that was descended to. */
+  #removeAt(leaf: Leaf, at: number): void {
+    leaf.remove(at)
+    let isFirst = at === 0
+    for (let level = this.#levels - 1; level >= 0; level--) {
+      const inner = this.#path[level]
+      const i = this.#taken[level]
+      const child = inner.children[i]
+      inner.size--
+      if (child.size === 0) {
+        this.#drop(inner, i)
+        // What comes behind it is the first one now.
+        isFirst = i === 0
+      } else {
+        if (isFirst) inner.refresh(i)
+        else inner.sizes[i] = child.size
+        isFirst &&= i === 0
+        if (isSmall(child)) this.#mergeWithNeighbour(inner, i)
+      }
     }
-    const { children } = node
-    const i = this.#childOf(node)
-    this.#removeFrom(children[i], row)
-    node.size--
-    if (children[i].size === 0) this.#drop(node, i)
-    else {
-      node.refresh(i)
-      if (isSmall(children[i])) this.#mergeWithNeighbour(node, i)
+    while (this.#levels > 0 && (this.#root as Inner).children.length === 1) {
+      this.#root = (this.#root as Inner).children[0]
+      this.#levels--
+      this.#inners--
     }
   }
 
