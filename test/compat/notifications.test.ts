@@ -1,9 +1,11 @@
 // Keyspace notifications beside redis-server's: the same messages, on the same channels, in the same order, command by command. (Those of
 // commands that wait for others are in blocking.test.ts.) SEED replays a run, COMMANDS makes it longer.
 
+import { connect } from 'node:net'
+import type { Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Random } from '../../src/base/random.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, within } from '../support/eventually.ts'
 import { decodeReply, encodeRequest } from '../support/raw-client.ts'
 import type { RawClient, Value } from '../support/raw-client.ts'
 import { HAS_REDIS, startNode, startRedis } from '../support/server.ts'
@@ -80,6 +82,59 @@ class Pair implements AsyncDisposable {
   }
 }
 
+/** One who changes keys and listens to what he does, in RESP3: all that he gets, in its order. */
+class Listener implements AsyncDisposable {
+  readonly #socket: Socket
+  #text = ''
+  #onText = (): void => undefined
+
+  private constructor(socket: Socket) {
+    this.#socket = socket
+    socket.on('data', (bytes) => {
+      this.#text += bytes.toString('latin1')
+      this.#onText()
+    })
+  }
+
+  static async of(server: Server): Promise<Listener> {
+    const listener = new Listener(connect(server.port, '127.0.0.1'))
+    for (const command of [['HELLO', '3'], ['FLUSHALL'], ['CONFIG', 'SET', 'notify-keyspace-events', EVERYTHING], ['PSUBSCRIBE', '__key*']])
+      await listener.run(command)
+    return listener
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#socket.destroy()
+    return Promise.resolve()
+  }
+
+  async run(command: Command): Promise<string> {
+    const end = `$${FENCE.length}\r\n${FENCE}\r\n`
+    this.#socket.write(Buffer.concat([encodeRequest(command.map(latin1)), encodeRequest(['PING', FENCE])]))
+    while (!this.#text.includes(end)) {
+      await within(
+        'the replies',
+        new Promise<void>((resolve) => {
+          this.#onText = resolve
+        }),
+        30_000,
+      )
+    }
+    const at = this.#text.indexOf(end)
+    const heard = this.#text.slice(0, at)
+    this.#text = this.#text.slice(at + end.length)
+    return heard
+  }
+}
+
+/**
+ * Where a message to oneself is told: redis-server puts that of a popped element inside of the reply, where no client can read it; here it
+ * stands behind. An intersection with what is not there tells that the old result went before it replies, any other one after that.
+ */
+const ELSEWHERE = /^(B?ZPOPM|B?ZMPOP|SINTERSTORE)/
+/** Their elements have the order that each server's hash gives them. */
+const UNORDERED = /^(SCAN|.SCAN|KEYS|RANDOMKEY|SPOP|.RAND.*|HGETALL|HKEYS|HVALS|SMEMBERS|SINTER|SUNION|SDIFF)$/
+
 describe.skipIf(!HAS_REDIS)('keyspace notifications', () => {
   let servers: readonly [Server, Server]
   let redis: Pair
@@ -122,6 +177,21 @@ describe.skipIf(!HAS_REDIS)('keyspace notifications', () => {
       })
     }
     expect(messages).toBeGreaterThan(COMMANDS / 4)
+  })
+
+  it(`stand where redis-server has them among the replies to whoever listens to what he does (SEED=${SEED})`, async () => {
+    await using theirs = await Listener.of(servers[0])
+    await using ours = await Listener.of(servers[1])
+    const generator = new RandomCommands(new Random(SEED).fork('listener'))
+    let messages = 0
+    for (let i = 0; i < 2000; i++) {
+      const command = generator.next()
+      const [expected, got] = await Promise.all([theirs.run(command), ours.run(command)])
+      if (!expected.includes('pmessage') || ELSEWHERE.test(command[0].toUpperCase()) || UNORDERED.test(command[0].toUpperCase())) continue
+      messages++
+      expect(got, `SEED=${SEED}: ${JSON.stringify(command)}`).toBe(expected)
+    }
+    expect(messages).toBeGreaterThan(500)
   })
 
   it('of commands that random ones do not reach are, too', async () => {

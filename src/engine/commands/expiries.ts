@@ -66,13 +66,13 @@ function expire(call: Call, unit: Unit, isRelative: boolean, command: string): v
     database.remove(ref, hash)
     recordArguments(call, 'DEL', 1, 1)
     announce(call, GENERIC, 'del', 1)
-  } else {
-    database.setExpiry(ref, at)
-    database.touch(ref)
-    recordExpiry(call, 1, at)
-    announce(call, GENERIC, 'expire', 1)
+    return reply.integer(1)
   }
+  database.setExpiry(ref, at)
+  database.touch(ref)
+  recordExpiry(call, 1, at)
   reply.integer(1)
+  announce(call, GENERIC, 'expire', 1)
 }
 
 /** TTL and PTTL if `isRelative`, else EXPIRETIME and PEXPIRETIME. */

@@ -52,7 +52,7 @@ function replyValue({ reply }: Call, hash: Hash): void {
   reply.bulk(hash.elements, hash.valueStart, hash.valueEnd)
 }
 
-/** Sets all fields of the arguments, with the record. @returns how many are new; -1 if the client has its error. */
+/** Sets all fields of the arguments, with the record but without the notice. @returns how many are new; -1 if the client has its error. */
 function setAll(call: Call, command: string): number {
   const { bytes, start, end, argc } = call.request
   if (argc % 2 !== 0) {
@@ -65,17 +65,20 @@ function setAll(call: Call, command: string): number {
   for (let i = 2; i < argc; i += 2) if (hash.set(bytes, start[i], end[i], bytes, start[i + 1], end[i + 1])) added++
   hash.endChange()
   recordArguments(call, 'HSET', 1, argc - 1)
-  announce(call, HASH, 'hset', 1)
   return added
 }
 
 function hset(call: Call): void {
   const added = setAll(call, 'hset')
-  if (added !== -1) call.reply.integer(added)
+  if (added === -1) return
+  call.reply.integer(added)
+  announce(call, HASH, 'hset', 1)
 }
 
 function hmset(call: Call): void {
-  if (setAll(call, 'hmset') !== -1) call.reply.ok()
+  if (setAll(call, 'hmset') === -1) return
+  call.reply.ok()
+  announce(call, HASH, 'hset', 1)
 }
 
 function hsetnx(call: Call): void {
@@ -88,8 +91,8 @@ function hsetnx(call: Call): void {
   hash.set(bytes, start[2], end[2], bytes, start[3], end[3])
   hash.endChange()
   recordArguments(call, 'HSET', 1, 3)
-  announce(call, HASH, 'hset', 1)
   reply.integer(1)
+  announce(call, HASH, 'hset', 1)
 }
 
 function hget(call: Call): void {
@@ -173,18 +176,17 @@ function hincrby(call: Call): void {
       before = exact
     }
   }
-  let length: number
   const sum = typeof by === 'number' && typeof before === 'number' ? before + by : NaN
   if (Number.isSafeInteger(sum)) {
-    length = writeInteger(scratch, 0, sum)
+    setResult(call, found, scratch, writeInteger(scratch, 0, sum))
     reply.integer(sum)
   } else {
     const exact = BigInt(before) + BigInt(by)
     if (exact < INT64_MIN || exact > INT64_MAX) return reply.error(INCREMENT_OVERFLOW)
-    length = scratch.write(String(exact), 0, 'latin1')
+    setResult(call, found, scratch, scratch.write(String(exact), 0, 'latin1'))
     reply.int64(exact)
   }
-  setResult(call, found, 'hincrby', scratch, length)
+  announce(call, HASH, 'hincrby', 1)
 }
 
 function hincrbyfloat(call: Call): void {
@@ -202,12 +204,13 @@ function hincrbyfloat(call: Call): void {
   }
   if (after.isInfinite) return reply.error(INCREMENT_NOT_FINITE)
   const text = Buffer.from(formatLongDouble(after), 'latin1')
+  setResult(call, found, text, text.length)
   reply.bulk(text)
-  setResult(call, found, 'hincrbyfloat', text, text.length)
+  announce(call, HASH, 'hincrbyfloat', 1)
 }
 
 /** Sets argument 2, a field, to the first `length` bytes of `value`; what is logged is this result. */
-function setResult(call: Call, found: Hash | null, event: string, value: Uint8Array, length: number): void {
+function setResult(call: Call, found: Hash | null, value: Uint8Array, length: number): void {
   const { bytes, start, end } = call.request
   const hash = found === null ? startCollection(call, 1, hashOfCall(call)) : found.beginChange()
   hash.set(bytes, start[2], end[2], value, 0, length)
@@ -216,7 +219,6 @@ function setResult(call: Call, found: Hash | null, event: string, value: Uint8Ar
   journal.bytes(bytes, start[1], end[1])
   journal.bytes(bytes, start[2], end[2])
   journal.bytes(value, 0, length)
-  announce(call, HASH, event, 1)
 }
 
 function hrandfield(call: Call): void {

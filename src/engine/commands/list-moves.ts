@@ -124,13 +124,13 @@ export function moveOne(call: Call, fromHead: boolean, toHead: boolean): boolean
     lens.push(toHead, lens.taken, 0, lens.takenLength)
     lens.endChange()
   }
-  call.reply.bulk(lens.taken, 0, lens.takenLength)
   const journal = beginKeyRecord(call, 5, 'LMOVE')
   for (let i = 1; i < 3; i++) journal.bytes(request.bytes, request.start[i], request.end[i])
   journal.word(fromHead ? 'LEFT' : 'RIGHT')
   journal.word(toHead ? 'LEFT' : 'RIGHT')
   // What was pushed is told before what was popped.
   announce(call, LIST, toHead ? 'lpush' : 'rpush', 2)
+  call.reply.bulk(lens.taken, 0, lens.takenLength)
   announce(call, LIST, fromHead ? 'lpop' : 'rpop', 1)
   if (isEmpty) announce(call, GENERIC, 'del', 1)
   return true

@@ -105,8 +105,8 @@ function lset(call: Call): void {
   journal.bytes(bytes, start[1], end[1])
   journal.integer(index)
   journal.bytes(bytes, start[3], end[3])
-  announce(call, LIST, 'lset', 1)
   reply.ok()
+  announce(call, LIST, 'lset', 1)
 }
 
 function linsert(call: Call): void {
@@ -144,13 +144,13 @@ function lrem(call: Call): void {
   list.beginChange()
   const removed = list.removeEqual(bytes, start[3], end[3], limit, fromTail)
   list.endChange()
-  reply.integer(removed)
-  if (removed === 0) return
+  if (removed === 0) return reply.integer(0)
   const journal = beginKeyRecord(call, 4, 'LREM')
   journal.bytes(bytes, start[1], end[1])
   journal.integer(fromTail ? -removed : removed)
   journal.bytes(bytes, start[3], end[3])
   announceChange(call, LIST, 'lrem', list)
+  reply.integer(removed)
 }
 
 function ltrim(call: Call): void {
@@ -165,12 +165,12 @@ function ltrim(call: Call): void {
   const { count } = list
   const first = Math.max(0, fromHead(from, count))
   const last = Math.min(count - 1, fromHead(to, count))
-  reply.ok()
   announce(call, LIST, 'ltrim', 1)
   if (first > last) {
     list.database.remove(list.ref, list.keyHash)
     recordArguments(call, 'DEL', 1, 1)
-    return announce(call, GENERIC, 'del', 1)
+    announce(call, GENERIC, 'del', 1)
+    return reply.ok()
   }
   // Also if everything stays there is a record: for WATCH the key has changed.
   if (last - first + 1 < count) {
@@ -182,6 +182,7 @@ function ltrim(call: Call): void {
   journal.bytes(request.bytes, request.start[1], request.end[1])
   journal.integer(first)
   journal.integer(last)
+  reply.ok()
 }
 
 /** Argument i of LPOS, which must be 0 or more. Undefined: the client has its error. */

@@ -105,9 +105,10 @@ function store(call: Call, result: Members, event: string): void {
     const pieces = setRecords.snapshot(result, { begin })
     while (pieces.next().done !== true);
     if (old === 0) announce(call, NEW, 'new', 1)
-    announce(call, SET, event, 1)
-  } else if (old !== 0) announce(call, GENERIC, 'del', 1)
+  }
   reply.integer(result.count)
+  if (result.count > 0) announce(call, SET, event, 1)
+  else if (old !== 0) announce(call, GENERIC, 'del', 1)
 }
 
 function sintercard(call: Call): void {

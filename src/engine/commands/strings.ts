@@ -123,13 +123,15 @@ function setWithOptions(call: Call, database: Database): void {
   }
 
   // Decided. With GET the reply comes first: the old value is about to go.
-  if (!(options & GET)) reply.ok()
-  else if (ref === 0) reply.nil()
-  else replyValue(call, database, ref)
+  if (options & GET) {
+    if (ref === 0) reply.nil()
+    else replyValue(call, database, ref)
+  }
   if (options & KEEPTTL && ref !== 0 && database.expires(ref)) {
     put(call, database, ref, hash, 1, 2)
     recordSet(call, 1, request.bytes, request.start[2], request.end[2], 'keep')
   } else store(call, database, ref, hash, 1, 2, expiry)
+  if (!(options & GET)) reply.ok()
 }
 
 function setnx(call: Call): void {

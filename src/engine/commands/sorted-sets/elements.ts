@@ -107,7 +107,8 @@ export function storeResult(call: Call, result: SortedSet, event: string): void 
     const pieces = sortedSetRecords.snapshot(result, { begin })
     while (pieces.next().done !== true);
     if (old === 0) announce(call, NEW, 'new', 1)
-    announce(call, ZSET, event, 1)
-  } else if (old !== 0) announce(call, GENERIC, 'del', 1)
+  }
   reply.integer(result.count)
+  if (result.count > 0) announce(call, ZSET, event, 1)
+  else if (old !== 0) announce(call, GENERIC, 'del', 1)
 }
