@@ -706,6 +706,7 @@ export class Node {
     acl.logEntriesMax = values['acllog-max-len']
     if (values.requirepass !== '') acl.setDefaultPassword(values.requirepass)
     for (const warning of acl.open({ lines: values.user, file: values.aclfile })) this.env.say('warning', warning)
+    options.linesOf = () => acl.configLines({ password: values.requirepass, file: values.aclfile })
     options.whenChanged('requirepass', (password) => acl.setDefaultPassword(password))
     options.whenChanged('acl-pubsub-default', (which) => {
       acl.allChannels = which === 'allchannels'

@@ -286,13 +286,17 @@ export class Options {
     }
   }
 
-  /** The text of an option as CONFIG GET shows it; undefined for a name that is none. */
+  /** The text of an option as CONFIG GET shows it; undefined for a name that is none, or that can be said several times (`user`). */
   text(name: string): string | undefined {
     const known = optionName(name)
     const foreign = foreignName(name)
     if (foreign !== undefined) return this.#foreign.get(foreign) ?? FOREIGN.get(foreign)!.initial
+    if (isRepeated(known)) return undefined
     return OPTIONS.get(known)?.kind.format(this.values[known as OptionName])
   }
+
+  /** The lines of a repeated option that CONFIG REWRITE puts in place of those in the file. */
+  linesOf: (name: string) => readonly string[] = (name) => this.values[name as 'user'].map((line) => `${name} ${line}`)
 
   /**
    * Calls `apply` after each change of this option at run time. It may answer why the value cannot be used: then all changes of that
@@ -311,7 +315,7 @@ export class Options {
   change(settings: readonly Setting[]): OptionRefusal | null {
     for (const { name } of settings) {
       const known = name.toLowerCase()
-      if (OPTIONS.has(optionName(known)) || foreignName(known) !== undefined) continue
+      if ((OPTIONS.has(optionName(known)) && !isRepeated(known)) || foreignName(known) !== undefined) continue
       return { name: null, reason: `Unknown option or number of arguments for CONFIG SET - '${name}'` }
     }
     const wanted = new Map<string, unknown>()
@@ -386,8 +390,15 @@ export function optionName(name: string): string {
   return OLDER_NAMES.get(name) ?? name
 }
 
+/** It is said once for each thing: the file's business, not CONFIG's. */
+export function isRepeated(name: string): boolean {
+  return OPTIONS.get(name)?.kind.add !== undefined
+}
+
 /** Every name by which CONFIG knows a parameter. */
-export const CONFIG_NAMES: readonly string[] = [...OPTIONS.keys(), ...OLDER_NAMES.keys(), ...FOREIGN_NAMES]
+export const CONFIG_NAMES: readonly string[] = [...OPTIONS.keys(), ...OLDER_NAMES.keys(), ...FOREIGN_NAMES].filter(
+  (name) => !isRepeated(name),
+)
 
 /** The README's table. */
 export function optionTable(): string {

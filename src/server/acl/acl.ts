@@ -90,6 +90,20 @@ export class Acl {
     return this.users.map((user) => `user ${user.name} ${user.describe(this.catalog)}`)
   }
 
+  /**
+   * The same for the option file: without the default user if he is as `requirepass` makes him, so that this word alone stays in force.
+   * A file of users has them all: then there are none in the option file.
+   */
+  configLines({ password, file }: { password: string; file: string }): string[] {
+    if (file !== '') return []
+    const plain = this.#newDefault()
+    this.#setPassword(plain, password)
+    const isPlain = plain.describe(this.catalog) === this.defaultUser.describe(this.catalog)
+    return this.lines()
+      .filter((line) => !isPlain || !line.startsWith(`user ${DEFAULT} `))
+      .map((line) => Buffer.from(line, 'latin1').toString('utf8'))
+  }
+
   // The check ----------------------------------------------------------------------------------------------------------------------
 
   /** The error for a session whose user may not run this; null: he may. ACL LOG is told. */
@@ -182,10 +196,13 @@ export class Acl {
 
   /** requirepass: '' lets anybody in. */
   setDefaultPassword(password: string): void {
-    const user = this.defaultUser
-    user.apply('resetpass', this.catalog, this.allChannels)
-    user.apply(password === '' ? 'nopass' : `>${Buffer.from(password, 'utf8').toString('latin1')}`, this.catalog, this.allChannels)
+    this.#setPassword(this.defaultUser, password)
     this.#admit()
+  }
+
+  #setPassword(user: User, password: string): void {
+    user.apply('resetpass', this.catalog, this.allChannels)
+    user.apply(password === '' ? 'nopass' : `>${latin1(password)}`, this.catalog, this.allChannels)
   }
 
   /** While the default user is open, commands are taken from everybody. */
@@ -262,7 +279,9 @@ export class Acl {
     const warnings: string[] = []
     const seen = new Set<string>()
     for (const line of lines) {
-      const [name, ...words] = line.split(' ').filter((word) => word !== '')
+      const [name, ...words] = latin1(line)
+        .split(' ')
+        .filter((word) => word !== '')
       const fail = (reason: string): never => {
         throw new StockdError('BAD_OPTION', `user ${name}: ${reason}`)
       }
@@ -307,6 +326,11 @@ export class Acl {
       if (!mayAll(patterns.keys(), true) || !mayAll(channels.keys(), false) || !mayAll(shards.keys(), false)) session.kill(asker)
     }
   }
+}
+
+/** Text of the option file and the command line, one character per byte as what clients send. */
+function latin1(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
 }
 
 const RANK: Readonly<Record<Denial['reason'], number>> = { command: 1, key: 2, channel: 3 }

@@ -2,8 +2,8 @@
 
 import { closeSync, fchmodSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs'
 import { StockdError } from '../../base/error.ts'
-import { OPTIONS, optionName } from '../options.ts'
-import type { Options, Setting } from '../options.ts'
+import { isRepeated, OPTIONS, optionName } from '../options.ts'
+import type { Options, OptionSpec, Setting } from '../options.ts'
 import { Refused } from './kinds.ts'
 import { unknownOption } from './suggestion.ts'
 
@@ -156,6 +156,11 @@ export function rewritten(old: string, options: Options, { withDefaults }: Exten
   const seen = new Set<string>()
   for (const oldLine of old === '' ? [] : old.replace(/\n$/, '').split('\n')) {
     const name = optionOfLine(oldLine)
+    if (name !== null && isRepeated(name)) {
+      if (!seen.has(name)) lines.push(...options.linesOf(name))
+      seen.add(name)
+      continue
+    }
     if (name !== null && staysSecret(name)) seen.add(name)
     if (name === null || staysSecret(name)) lines.push(oldLine)
     // Of a repeated option the last line counted: the value in force goes where the first one stood.
@@ -164,10 +169,13 @@ export function rewritten(old: string, options: Options, { withDefaults }: Exten
       lines.push(line(name))
     }
   }
-  const missing = [...OPTIONS].filter(
-    ([name, spec]) => !seen.has(name) && !staysSecret(name) && (withDefaults || options.text(name) !== spec.kind.format(spec.default)),
-  )
+  const isMissing = (name: string, spec: OptionSpec): boolean => {
+    if (seen.has(name)) return false
+    if (isRepeated(name)) return options.linesOf(name).length > 0
+    return !staysSecret(name) && (withDefaults || options.text(name) !== spec.kind.format(spec.default))
+  }
+  const missing = [...OPTIONS].filter(([name, spec]) => isMissing(name, spec))
   if (missing.length > 0 && !lines.includes(GENERATED)) lines.push(GENERATED)
-  for (const [name] of missing) lines.push(line(name))
+  for (const [name] of missing) lines.push(...(isRepeated(name) ? options.linesOf(name) : [line(name)]))
   return lines.join('\n') + '\n'
 }
