@@ -181,6 +181,25 @@ const STORIES: Readonly<Record<string, string>> = {
     c: INFO commandstats`,
 }
 
+/** Of one client, in one write; ends with ECHO end, or with the connection. */
+const PIPELINES: Readonly<Record<string, string>> = {
+  'CLIENT REPLY in between': `MULTI | PING | CLIENT REPLY SKIP | PING 1 | EXEC | PING dropped | PING 2
+    | MULTI | PING 3 | CLIENT REPLY OFF | PING dropped | EXEC | PING dropped | MULTI | PING dropped | CLIENT REPLY ON | PING 4 | EXEC
+    | PING 5 | CLIENT REPLY SKIP | MULTI | PING 6 | CLIENT REPLY OFF | CLIENT REPLY ON | PING 7 | EXEC
+    | CLIENT REPLY OFF | MULTI | PING dropped | EXEC | CLIENT REPLY ON | ECHO end`,
+  'QUIT behind MULTI': 'MULTI | SET q 1 | QUIT | EXEC | ECHO end',
+  'CLIENT KILL of oneself': 'CLIENT SETNAME me | MULTI | PING | CLIENT KILL TYPE normal SKIPME no | PING | EXEC | ECHO end',
+  'subscribing in between': `MULTI | SUBSCRIBE c d | PUBLISH c m | PING | UNSUBSCRIBE c d | PING | EXEC | PING
+    | MULTI | SUBSCRIBE c | EXEC | MULTI | GET k | EXEC | UNSUBSCRIBE | MULTI | PING | EXEC | ECHO end`,
+  'subscribing in between, in RESP3': `HELLO 3 | MULTI | SUBSCRIBE c d | PUBLISH c m | PING | UNSUBSCRIBE c | PING | EXEC | PING
+    | MULTI | GET k | EXEC | ECHO end`,
+  'HELLO and AUTH in between': 'MULTI | HELLO 3 | AUTH x y | HELLO 4 | HELLO 2 AUTH x y | PING | EXEC | PING | ECHO end',
+  'MONITOR in between': 'MULTI | MONITOR | PING | EXEC | ECHO end',
+  'an inline MULTI': 'MULTI | ECHO x | EXEC | ECHO end',
+  'COMMAND, OBJECT, DEBUG and CONFIG in between': `SET k 1 | MULTI | COMMAND COUNT NO | OBJECT ENCODING k | CONFIG GET databases | CONFIG SET maxmemory x
+    | OBJECT NOPE | DEBUG SLEEP 0 | EXEC | DISCARD | ECHO end`,
+}
+
 interface Line {
   readonly name: string
   readonly commands: readonly Command[]
@@ -376,25 +395,26 @@ describe.skipIf(!HAS_REDIS)('transactions', () => {
     })
   }
 
-  it('CLIENT REPLY in between drops what it says', async () => {
-    const commands: Command[] = `MULTI | PING | CLIENT REPLY SKIP | PING 1 | EXEC | PING dropped | PING 2
-      | MULTI | PING 3 | CLIENT REPLY OFF | PING dropped | EXEC | PING dropped | MULTI | PING dropped | CLIENT REPLY ON | PING 4 | EXEC
-      | PING 5 | CLIENT REPLY SKIP | MULTI | PING 6 | CLIENT REPLY OFF | CLIENT REPLY ON | PING 7 | EXEC
-      | CLIENT REPLY OFF | MULTI | PING dropped | EXEC | CLIENT REPLY ON | ECHO end`
-      .split('|')
-      .map((text) => text.trim().split(' '))
-    const bytesOf = async (server: Server): Promise<string> => {
-      await using client = await server.connect()
-      let text = ''
-      client.socket.on('data', (chunk: Buffer) => {
-        text += chunk.toString('latin1')
-      })
-      client.send(Buffer.concat(commands.map((command) => encodeRequest(command))))
-      await eventually('the last reply', () => text.endsWith('end\r\n'))
-      return text
-    }
-    expect(await bytesOf(stockd)).toBe(await bytesOf(redis))
-  })
+  for (const [name, pipeline] of Object.entries(PIPELINES)) {
+    it(`${name}, byte for byte`, async () => {
+      const commands = pipeline.split('|').map((text) => text.trim().split(/\s+/))
+      const bytesOf = async (server: Server): Promise<string> => {
+        await using client = await server.connect()
+        let text = ''
+        let isClosed = false
+        client.socket.on('data', (chunk: Buffer) => {
+          text += chunk.toString('latin1')
+        })
+        client.socket.on('close', () => {
+          isClosed = true
+        })
+        client.send(Buffer.concat(commands.map((command) => encodeRequest(command))))
+        await eventually('the last reply', () => isClosed || text.endsWith('end\r\n'))
+        return `${text.replaceAll(/id\r\n:\d+/g, 'id').replaceAll(/:\d{5,}/g, ':port')}${isClosed ? ' closed' : ''}`
+      }
+      expect(await bytesOf(stockd)).toBe(await bytesOf(redis))
+    })
+  }
 
   it(`every command counts as a change of the keys that it changes in redis-server (SEED=${SEED})`, async () => {
     await using forgetful = await startNode({ args: ['--appendonly', 'no'] })

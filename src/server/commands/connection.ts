@@ -53,7 +53,8 @@ export function connectionCommands(node: Node): CommandSpec[] {
 
   /** @param word how the client spelled the command: ACL LOG shows it */
   const authenticate = (session: Session, reply: Reply, name: string, password: Uint8Array, word: string): boolean => {
-    if (node.acl.logIn(session, name, password)) return true
+    // Whoever is thrown out guesses no more: EXEC still runs what he has queued.
+    if (!session.isClosing && node.acl.logIn(session, name, password)) return true
     const isInTransaction = session.transaction !== null || session.mayNotWait
     node.acl.denied(session, 'auth', word, isInTransaction ? 'multi' : 'toplevel', name)
     refusePassword(session, reply)

@@ -7,6 +7,7 @@ import { Options } from '../../../src/server/options.ts'
 import type { OptionValues } from '../../../src/server/options.ts'
 import type { Session } from '../../../src/server/session.ts'
 import { FakeEnv, FakeTransport } from './stage.ts'
+import type { FakeLog } from './stage.ts'
 
 class Peer extends FakeTransport {
   override readonly addr: string
@@ -27,8 +28,13 @@ export class NodeStage {
   readonly node: Node
   #peers = 0
 
-  constructor(values: Partial<OptionValues> = {}) {
-    this.node = new Node({ options: new Options({ appendonly: false, ...values }), env: this.env, specs: nodeCommands, openLog: null })
+  /** @param log takes the records; without it there is none (`appendonly no`) */
+  constructor(values: Partial<OptionValues> = {}, log: FakeLog | null = null) {
+    const options = new Options({ appendonly: log !== null, ...values })
+    // It is never opened: a stage has no directory.
+    const openLog = log === null ? null : () => Promise.reject(new Error('a stage opens no log'))
+    this.node = new Node({ options, env: this.env, specs: nodeCommands, openLog })
+    if (log !== null) this.node.turn.log = log
     this.node.engine.advance(millis(this.env.now))
   }
 
