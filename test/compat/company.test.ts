@@ -18,6 +18,7 @@ describe.skipIf(!HAS_REDIS)('clients at once', () => {
     await using redis = await startRedis()
     await using stockd = process.env.COMPAT_SELF === '1' ? await startRedis() : await startNode({ args: ['--appendonly', 'no'] })
     const failures: string[] = []
+    const began = performance.now()
     let commands = 0
     let told = 0
     for (let n = FIRST; n < FIRST + EPISODES && failures.length < 5; n++) {
@@ -46,7 +47,9 @@ describe.skipIf(!HAS_REDIS)('clients at once', () => {
         `SEED=${SEED}, EPISODE=${n}, RESP ${shortest.protocols.join()}, notices '${shortest.notices}':\n${lines.join('\n')}\n  ${text}`,
       )
     }
-    console.log(`SEED=${SEED}: ${commands} commands, ${told} replies and messages compared`)
+    console.log(
+      `SEED=${SEED}: ${commands} commands, ${told} replies and messages compared in ${Math.round((performance.now() - began) / 1000)} s`,
+    )
     expect(failures.length, failures.join('\n\n')).toBe(0)
   })
 })

@@ -13,12 +13,13 @@ const COMMANDS = Number(process.env.COMMANDS ?? 100_000)
 const EPISODE = 500
 
 describe.skipIf(!HAS_REDIS)('random commands', () => {
-  it(`gets the replies of redis-server for ${COMMANDS} random commands (SEED=${SEED})`, async () => {
+  it(`gets the replies of redis-server for ${COMMANDS} random commands (SEED=${SEED})`, { timeout: 3_600_000 }, async () => {
     await using redis = await startRedis()
     // COMPAT_SELF=1 compares redis-server with itself: what then disagrees is a fault of this test.
     await using stockd = process.env.COMPAT_SELF === '1' ? await startRedis() : await startNode({ args: ['--appendonly', 'no'] })
     await using twins = await Twins.connect(redis, stockd)
     const failures: string[] = []
+    const began = performance.now()
     const seen = new Set<string>()
     for (let n = 0; n * EPISODE < COMMANDS && failures.length < 5; n++) {
       const random = new Random(SEED).fork(`episode ${n}`)
@@ -42,6 +43,7 @@ describe.skipIf(!HAS_REDIS)('random commands', () => {
         `SEED=${SEED}, episode ${n}, RESP${shortest.protocol}:\n${shortest.commands.map((c) => `  ${JSON.stringify(c)}`).join('\n')}\n  disagree on ${text}`,
       )
     }
+    console.log(`SEED=${SEED}: ${COMMANDS} commands compared in ${Math.round((performance.now() - began) / 1000)} s`)
     expect(failures.length, failures.join('\n\n')).toBe(0)
   })
 })
