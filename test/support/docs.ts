@@ -36,7 +36,7 @@ const GROUPS: Readonly<Partial<Record<CommandGroup, string>>> = {
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 
 function commandLine(name: string, spec: CommandSpec): string {
-  const syntax = spec.syntax === '' ? name : `${name} ${spec.syntax}`
+  const syntax = spec.syntax === '' ? name : `${name} ${spec.syntax.replaceAll(/:(?:string|integer|double)\b/g, '')}`
   return `| \`${cell(syntax)}\` | ${cell(spec.summary)} | ${cell(spec.complexity)} |`
 }
 

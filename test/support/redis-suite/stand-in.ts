@@ -11,6 +11,7 @@ import { OPTIONS, optionName } from '../../../src/server/options.ts'
 import { Refused } from '../../../src/server/options/kinds.ts'
 import { splitWords } from '../../../src/server/options/file.ts'
 
+const parent = process.ppid
 const [file, ...rest] = process.argv.slice(2)
 const lines = readFileSync(file, 'utf8').split('\n')
 writeFileSync(file, lines.filter(isOption).map(besideData).join('\n') + '\n')
@@ -18,6 +19,8 @@ process.env.STOCKD_AOF_BALLAST = '0'
 console.log(`stockd PID: ${process.pid}`)
 await main([file, ...rest])
 console.log('Ready to accept connections')
+// Nobody is left who would stop it when the suite itself is killed.
+setInterval(() => process.ppid === parent || process.exit(1), 1000).unref()
 
 function isOption(line: string): boolean {
   const [name, ...values] = splitWords(line) ?? ['']
