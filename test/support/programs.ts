@@ -35,6 +35,17 @@ const PROGRAMS: readonly Program[] = [
     packageName: 'python3-redis',
     isThere: () => spawnSync('/usr/bin/python3', ['-c', 'import redis']).status === 0,
   },
+  onPath('php', 'php-cli'),
+  {
+    name: "php's redis extension",
+    packageName: 'php-redis',
+    isThere: () => spawnSync('php', ['-r', 'exit(extension_loaded("redis") ? 0 : 1);']).status === 0,
+  },
+  {
+    name: "ruby's redis library",
+    packageName: 'ruby-redis',
+    isThere: () => spawnSync('ruby', ['-e', 'require "redis"']).status === 0,
+  },
 ]
 
 // Debian starts a daemon when its package is installed, unless this script says no.
