@@ -8,6 +8,7 @@
 // one in 64 of its calls is timed, and `usec` is estimated from those. Every other command is timed each time, and so is every command
 // while SLOWLOG asks for less than a millisecond or LATENCY is on.
 
+import { BODY_BYTES_MAX } from '../aof/limits.ts'
 import type { Call } from '../engine/call.ts'
 import type { CommandSpec, CommandTable } from '../engine/command.ts'
 import { AUTHENTICATION_REQUIRED, LOADING, OUT_OF_MEMORY, unknownCommand, unknownSubcommand, wrongArity } from '../resp/errors.ts'
@@ -65,6 +66,8 @@ const UNQUEUED_NAMES: readonly string[] = ['exec', 'discard', 'multi', 'watch', 
 const ENDS_MULTI_NAMES: readonly string[] = ['exec', 'discard', 'quit', 'reset']
 /** Who listens to channels may use it in RESP2, too. */
 const WHILE_SUBSCRIBED = 65536
+/** Records of one EXEC are one batch, which a start of the node must be able to read: what is behind so many bytes of them is refused. */
+const EXEC_RECORDS_BYTES_MAX = BODY_BYTES_MAX / 2
 /** The groups whose commands take words; keys and values are data. */
 const WORD_GROUPS: readonly CommandSpec['group'][] = ['connection', 'server', 'stock', 'scripting']
 
@@ -100,7 +103,7 @@ class Command {
       has('may_replicate', OF_KEYS) |
       (UNQUEUED_NAMES.includes(stats.fullName) ? UNQUEUED : 0) |
       (ENDS_MULTI_NAMES.includes(stats.fullName) ? ENDS_MULTI : 0) |
-      (stats.fullName === 'exec' ? EXEC : 0) |
+      (stats.fullName === 'exec' ? EXEC | READS_ALL : 0) |
       (spec.whileSubscribed === true ? WHILE_SUBSCRIBED : 0) |
       (isCheap ? CHEAP : 0) |
       (WORD_GROUPS.includes(spec.group) && spec.takesData !== true ? WORDS : 0) |
@@ -252,7 +255,12 @@ export class Dispatcher {
       call.request = own
       const wasHeard = session.replyMode === 'on'
       // The user, or what he may, can have changed since it was queued.
-      const refusal = session.user.mayAll ? null : this.#permissions.lateRefusal(session, spec, own)
+      const refusal =
+        journal.length > EXEC_RECORDS_BYTES_MAX
+          ? TOO_MANY_RECORDS
+          : session.user.mayAll
+            ? null
+            : this.#permissions.lateRefusal(session, spec, own)
       if (refusal === null) this.#execute(session, this.#commands.get(spec)!)
       else this.#refuseQueued(refusal)
       if (journal.total !== total) seen |= this.bits & (STOCK | WRITE | KEYLESS)
@@ -364,6 +372,8 @@ function bitsBehindMulti(bits: number, { anyBits, allBits }: Transaction): numbe
 }
 
 const QUEUED = Buffer.from('+QUEUED\r\n')
+
+const TOO_MANY_RECORDS = 'ERR the commands of this transaction have written more than one EXEC may; those before are done'
 
 const TOO_LONG = `ERR the arguments of this command have at most ${WORDS_BYTES_MAX} bytes`
 

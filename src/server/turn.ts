@@ -42,6 +42,8 @@ export interface TurnLog {
 const REQUESTS_PER_TURN = 1000
 /** Replies that have not left: above this a session runs nothing more and is not read from. */
 export const OUTPUT_PAUSE_BYTES = 1024 * 1024
+/** Records of this turn, which are one batch: above this a session runs one request more, and the rest in the next turn. */
+const RECORDS_PAUSE_BYTES = 64 * 1024 * 1024
 /** Input of a session that may not run now (parked, or its replies do not leave): above this it is not read from. */
 const INPUT_PAUSE_BYTES = 1024 * 1024
 /** A reply buffer up to this size is used again; what a huge reply has grown is given back. */
@@ -486,7 +488,7 @@ export class Turn {
         if (outcome === BROKEN) this.#broken(session)
         break
       }
-      if (commands === REQUESTS_PER_TURN || reply.length > limit || this.#isPushedEnough) {
+      if (commands === REQUESTS_PER_TURN || reply.length > limit || this.#isPushedEnough || journal.length > RECORDS_PAUSE_BYTES) {
         // `next` has consumed this one: it runs now, and the rest in the next turn.
         this.#later(session)
       }

@@ -184,7 +184,7 @@ function memory(node: Node): Fields {
 /** Bytes that wait in the buffers of connections. */
 export function clientBytes(node: Node): number {
   let bytes = 0
-  for (const session of node.sessions.values()) bytes += session.inputQueued + session.outputQueued
+  for (const session of node.sessions.values()) bytes += session.inputQueued + session.transactionBytes + session.outputQueued
   return bytes
 }
 

@@ -13,7 +13,7 @@ export function monitorCommand(node: Node): CommandSpec {
     group: 'server',
     since: '1.0.0',
     syntax: '',
-    summary: 'Shows every command that runs from now on',
+    summary: 'Shows every command that runs from now on.',
     run(call) {
       const session = sessionOf(call)
       if (session.mayNotWait) return call.reply.error("ERR MONITOR isn't allowed for DENY BLOCKING client")

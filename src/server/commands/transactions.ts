@@ -22,7 +22,7 @@ export function transactionCommands(node: Node): CommandSpec[] {
       flags: FLAGS,
       since: '1.2.0',
       syntax: '',
-      summary: 'Begins a transaction: what follows is queued until EXEC',
+      summary: 'Begins a transaction: what follows is queued until EXEC.',
       run(call) {
         const session = sessionOf(call)
         if (session.transaction !== null) return call.reply.error('ERR MULTI calls can not be nested')
@@ -38,7 +38,7 @@ export function transactionCommands(node: Node): CommandSpec[] {
       since: '1.2.0',
       complexity: 'Depends on commands in the transaction',
       syntax: '',
-      summary: 'Runs what was queued since MULTI, one after another and nobody in between',
+      summary: 'Runs what was queued since MULTI, one after another and nobody in between.',
       run: (call) => exec(call),
     }),
     keyless({
@@ -49,7 +49,7 @@ export function transactionCommands(node: Node): CommandSpec[] {
       since: '2.0.0',
       complexity: 'O(N), when N is the number of queued commands',
       syntax: '',
-      summary: 'Forgets what was queued since MULTI',
+      summary: 'Forgets what was queued since MULTI.',
       run(call) {
         const session = sessionOf(call)
         if (session.transaction === null) return call.reply.error('ERR DISCARD without MULTI')
@@ -68,7 +68,7 @@ export function transactionCommands(node: Node): CommandSpec[] {
       since: '2.2.0',
       complexity: 'O(1) for every key.',
       syntax: 'key [key ...]',
-      summary: 'Lets the next EXEC run only if none of these keys changes before it',
+      summary: 'Lets the next EXEC run only if none of these keys changes before it.',
       run: (call) => watch(call),
     },
     keyless({
@@ -78,7 +78,7 @@ export function transactionCommands(node: Node): CommandSpec[] {
       flags: FLAGS,
       since: '2.2.0',
       syntax: '',
-      summary: 'Watches no keys any more',
+      summary: 'Watches no keys any more.',
       run(call) {
         sessionOf(call).watch?.end()
         call.reply.ok()

@@ -73,6 +73,17 @@ describe('a reader that waits', () => {
     expect(stage.feed.summaries).toBe(0)
   })
 
+  it('does not wait inside EXEC, and what has to be fetched is not read there', async () => {
+    const stage = new FeedStage()
+    const reader = stage.connect()
+    stage.feed.add(1, 1)
+    for (const line of ['MULTI', 'XREAD BLOCK 0 STREAMS none 0', 'XREAD BLOCK 0 STREAMS stock:events 0', 'XLEN stock:events'])
+      reader.ask(line)
+    const refusal = '-ERR stock:events is fetched from the log, and EXEC does not wait: read it outside of MULTI\r\n'
+    expect(await stage.ask(reader, 'EXEC')).toBe(`*3\r\n*-1\r\n${refusal}${refusal}`)
+    expect(await stage.ask(reader, 'XLEN stock:events')).toBe(':1\r\n')
+  })
+
   it('misses nothing that comes while it looks', async () => {
     const stage = new FeedStage()
     const reader = stage.connect()
