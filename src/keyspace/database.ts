@@ -66,6 +66,9 @@ export class Database {
   readonly #freeSlots: number[] = []
   /** The seal's hash of the key of the row that is being changed. */
   #changingKey = 0
+  /** The row whose collection was changed last, and what its seal is: the next change is often of the same one. 0: something else was done to it. */
+  #changedRef = 0
+  #changedHash = 0
   /** Bytes that they take, and what of it lies in arenas. */
   besideBytes = 0
   besideHiddenBytes = 0
@@ -293,8 +296,11 @@ export class Database {
 
   /** From here on the row's value may be written and spliced; `endChange` must follow before another change begins. */
   beginChange(ref: number): void {
-    this.#changingKey = this.#keyHash(ref)
-    this.#addSeal(-1, this.#rowHash(ref, this.#changingKey))
+    if (ref !== this.#changedRef) {
+      this.#changingKey = this.#keyHash(ref)
+      this.#changedHash = this.#rowHash(ref, this.#changingKey)
+    }
+    this.#addSeal(-1, this.#changedHash)
   }
 
   /** The row's value is whole again. The key was used now. */
@@ -302,7 +308,9 @@ export class Database {
     const large = this.besideOf(ref)
     if (large !== null) this.#count(large)
     this.touch(ref)
-    this.#addSeal(1, this.#rowHash(ref, this.#changingKey))
+    this.#changedRef = ref
+    this.#changedHash = this.#rowHash(ref, this.#changingKey)
+    this.#addSeal(1, this.#changedHash)
   }
 
   /**
@@ -404,6 +412,7 @@ export class Database {
     this.besideBytes = 0
     this.besideHiddenBytes = 0
     this.stockKeys = 0
+    this.#changedRef = 0
     this.sealA = 0
     this.sealB = 0
     this.bytes = new Uint8Array(0)
@@ -584,7 +593,9 @@ export class Database {
     this.#addSeal(1, this.#rowHash(ref, this.#keyHash(ref)))
   }
 
+  /** Whatever is done to a row but a change of its collection begins here. */
   #unseal(ref: number): void {
+    if (ref === this.#changedRef) this.#changedRef = 0
     this.#addSeal(-1, this.#rowHash(ref, this.#keyHash(ref)))
   }
 

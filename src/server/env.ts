@@ -98,6 +98,7 @@ export class SystemEnv implements Env {
   collectGarbage(): void {
     // The collector cannot be called unless V8 was told so; that it may be at any time is Node's own advice.
     setFlagsFromString('--expose-gc')
-    runInNewContext('gc')()
+    const collect = runInNewContext('gc') as () => void
+    collect()
   }
 }
