@@ -10,7 +10,7 @@
 
 import { copyBytes } from '../base/bytes.ts'
 import { writeInteger } from '../base/decimal.ts'
-import { matchesGlob } from '../base/glob.ts'
+import { Glob } from '../base/glob.ts'
 import type { Protocol } from '../resp/reply.ts'
 import type { Listening, Session } from './session.ts'
 import type { Turn } from './turn.ts'
@@ -20,9 +20,12 @@ class Topic {
   readonly name: Buffer
   /** In the order in which they came. */
   readonly listeners = new Set<Session>()
+  /** The name as a pattern, should it be one: reads nothing of it before it is asked. */
+  readonly glob: Glob
 
   constructor(name: Buffer) {
     this.name = name
+    this.glob = new Glob(name)
   }
 }
 
@@ -120,9 +123,7 @@ export class Channels {
     }
     if (this.#patterns.size === 0) return sent
     for (const topic of this.#patterns.values()) {
-      const pattern = topic.name
-      if (matchesGlob(pattern, 0, pattern.length, channel, 0, channel.length))
-        sent += this.#send(topic, [PATTERN_MESSAGE, pattern, channel, message])
+      if (topic.glob.matches(channel, 0, channel.length)) sent += this.#send(topic, [PATTERN_MESSAGE, topic.name, channel, message])
     }
     return sent
   }

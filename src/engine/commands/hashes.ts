@@ -2,7 +2,7 @@
 
 import { parseInt64, parseInteger, writeInteger } from '../../base/decimal.ts'
 import type { Hash } from '../../keyspace/collections/hash.ts'
-import { matchesGlob } from '../../base/glob.ts'
+import { Glob } from '../../base/glob.ts'
 import { addLongDoubles, formatLongDouble, parseLongDouble } from '../../keyspace/long-double.ts'
 import {
   HASH_VALUE_NOT_AN_INTEGER,
@@ -272,8 +272,8 @@ function hscan(call: Call): void {
   if (options === undefined) return
   const { bytes, start, end } = request
   const { pattern, count } = options
-  const isWanted = (): boolean =>
-    pattern === 0 || matchesGlob(bytes, start[pattern], end[pattern], hash.elements, hash.fieldStart, hash.fieldEnd)
+  const glob = pattern === 0 ? null : new Glob(bytes, start[pattern], end[pattern])
+  const isWanted = (): boolean => glob === null || glob.matches(hash.elements, hash.fieldStart, hash.fieldEnd)
   // Twice: a reply begins with its length.
   let found = 0
   const next = hash.scan(cursor, count, () => {

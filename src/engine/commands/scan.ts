@@ -3,7 +3,7 @@
 // A SCAN cursor is a place in the order of the keys' hashes, so whatever the table does meanwhile, a key that is there all the time comes
 // exactly once.
 
-import { matchesGlob } from '../../base/glob.ts'
+import { Glob } from '../../base/glob.ts'
 import type { Database } from '../../keyspace/database.ts'
 import { KIND_NAMES, KIND_STREAM } from '../../keyspace/row.ts'
 import { INVALID_CURSOR, SYNTAX } from '../../resp/errors.ts'
@@ -22,14 +22,13 @@ const UINT64_MAX = 2n ** 64n - 1n
 
 const chosen = new Chosen()
 
-/** Chooses a row if its key is alive, of this kind (-1: any) and matches argument `pattern` (0: all do). */
-function choose(request: Request, database: Database, ref: number, pattern: number, kind: number): void {
+/** Chooses a row if its key is alive, of this kind (-1: any) and matches the pattern (null: all do). */
+function choose(database: Database, ref: number, pattern: Glob | null, kind: number): void {
   if (kind !== -1 && database.kind(ref) !== kind) return
   if (database.isDue(ref)) return
-  if (pattern !== 0) {
-    const { bytes, start, end } = request
+  if (pattern !== null) {
     database.open(ref)
-    if (!matchesGlob(bytes, start[pattern], end[pattern], database.bytes, database.keyStart, database.keyEnd)) return
+    if (!pattern.matches(database.bytes, database.keyStart, database.keyEnd)) return
   }
   chosen.add(ref)
 }
@@ -48,11 +47,16 @@ function patternOf(request: Request, i: number): number {
   return request.length(i) === 1 && request.bytes[request.start[i]] === STAR ? 0 : i
 }
 
+/** Argument i as a pattern; 0: there is none. */
+function globOf({ bytes, start, end }: Request, i: number): Glob | null {
+  return i === 0 ? null : new Glob(bytes, start[i], end[i])
+}
+
 function keys(call: Call): void {
   const { request } = call
   const database = databaseOf(call)
-  const pattern = patternOf(request, 1)
-  database.table.forEach((ref) => choose(request, database, ref, pattern, -1))
+  const pattern = globOf(request, patternOf(request, 1))
+  database.table.forEach((ref) => choose(database, ref, pattern, -1))
   replyChosen(call, database)
 }
 
@@ -106,11 +110,12 @@ function scan(call: Call): void {
   if (cursor === -1) return reply.error(INVALID_CURSOR)
   const options = parseScanOptions(call, 2, true)
   if (options === undefined) return
-  const { count, pattern, kind } = options
+  const { count, kind } = options
+  const pattern = globOf(request, options.pattern)
   const database = databaseOf(call)
-  const next = database.table.scan(cursor, count, (ref) => choose(request, database, ref, pattern, kind))
+  const next = database.table.scan(cursor, count, (ref) => choose(database, ref, pattern, kind))
   // A reserved stream is in no list of keys, but who looks for streams finds it, once.
-  if (next === 0 && kind === KIND_STREAM && database.reserved !== 0) choose(request, database, database.reserved, pattern, kind)
+  if (next === 0 && kind === KIND_STREAM && database.reserved !== 0) choose(database, database.reserved, pattern, kind)
   reply.array(2)
   reply.integerBulk(next)
   replyChosen(call, database)

@@ -2,7 +2,7 @@
 
 import { parseInt64 } from '../../base/decimal.ts'
 import type { Members } from '../../keyspace/collections/set.ts'
-import { matchesGlob } from '../../base/glob.ts'
+import { Glob } from '../../base/glob.ts'
 import { INVALID_CURSOR, SYNTAX, VALUE_NOT_POSITIVE } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
@@ -200,8 +200,8 @@ function sscan(call: Call): void {
   if (options === undefined) return
   const { bytes, start, end } = request
   const { pattern, count } = options
-  const isWanted = (): boolean =>
-    pattern === 0 || matchesGlob(bytes, start[pattern], end[pattern], set.elements, set.memberStart, set.memberEnd)
+  const glob = pattern === 0 ? null : new Glob(bytes, start[pattern], end[pattern])
+  const isWanted = (): boolean => glob === null || glob.matches(set.elements, set.memberStart, set.memberEnd)
   // Twice: a reply begins with its length.
   let found = 0
   const next = set.scan(cursor, count, () => {

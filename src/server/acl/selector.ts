@@ -2,7 +2,7 @@
 //
 // Text from clients is one character per byte. Words are compared as C compares them: up to the first NUL, whatever their case.
 
-import { matchesGlob } from '../../base/glob.ts'
+import { Glob } from '../../base/glob.ts'
 import type { CommandSpec } from '../../engine/command.ts'
 import { READ, WRITE } from '../../engine/key-specs.ts'
 import { CATEGORIES } from './categories.ts'
@@ -14,7 +14,7 @@ const READ_AND_WRITE = READ | WRITE
 
 interface KeyPattern {
   readonly text: string
-  readonly bytes: Buffer
+  readonly glob: Glob
   /** READ | WRITE */
   rights: number
 }
@@ -22,6 +22,7 @@ interface KeyPattern {
 interface ChannelPattern {
   readonly text: string
   readonly bytes: Buffer
+  readonly glob: Glob
 }
 
 export class Selector {
@@ -126,7 +127,7 @@ export class Selector {
     // Without any right (`%~x`) Redis takes the pattern, and falls over it when it shows the user.
     if (rights === 0 || hasSpaces(text)) return SYNTAX_ERROR
     const known = this.keys.find((pattern) => pattern.text === text)
-    if (known === undefined) this.keys.push({ text, bytes: Buffer.from(text, 'latin1'), rights })
+    if (known === undefined) this.keys.push({ text, glob: new Glob(Buffer.from(text, 'latin1')), rights })
     else known.rights |= rights
     return null
   }
@@ -134,7 +135,9 @@ export class Selector {
   #addChannels(text: string): RuleError | null {
     if (this.allChannels) return AFTER_ALL_CHANNELS
     if (hasSpaces(text)) return SYNTAX_ERROR
-    if (!this.channels.some((pattern) => pattern.text === text)) this.channels.push({ text, bytes: Buffer.from(text, 'latin1') })
+    if (this.channels.some((pattern) => pattern.text === text)) return null
+    const bytes = Buffer.from(text, 'latin1')
+    this.channels.push({ text, bytes, glob: new Glob(bytes) })
     return null
   }
 
@@ -192,7 +195,7 @@ export class Selector {
   mayTouch(bytes: Uint8Array, start: number, end: number, rights: number): boolean {
     if (this.allKeys) return true
     for (const pattern of this.keys) {
-      if ((pattern.rights & rights) === rights && matchesGlob(pattern.bytes, 0, pattern.bytes.length, bytes, start, end)) return true
+      if ((pattern.rights & rights) === rights && pattern.glob.matches(bytes, start, end)) return true
     }
     return false
   }
@@ -200,10 +203,8 @@ export class Selector {
   /** @param isPattern it is a pattern itself (PSUBSCRIBE): then only the very same one allows it */
   mayListen(channel: Uint8Array, start: number, end: number, isPattern: boolean): boolean {
     if (this.allChannels) return true
-    for (const { bytes } of this.channels) {
-      const is = isPattern
-        ? bytes.length === end - start && bytes.compare(channel, start, end) === 0
-        : matchesGlob(bytes, 0, bytes.length, channel, start, end)
+    for (const { bytes, glob } of this.channels) {
+      const is = isPattern ? bytes.length === end - start && bytes.compare(channel, start, end) === 0 : glob.matches(channel, start, end)
       if (is) return true
     }
     return false

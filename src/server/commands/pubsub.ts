@@ -7,7 +7,7 @@ import type { Call } from '../../engine/call.ts'
 import { ALL_ARGUMENTS, FIRST_ARGUMENT, NO_KEYS } from '../../engine/command.ts'
 import type { ChannelUse, CommandFlag, CommandSpec } from '../../engine/command.ts'
 import { keyAt, keysFrom } from '../../engine/key-specs.ts'
-import { matchesGlob } from '../../base/glob.ts'
+import { Glob } from '../../base/glob.ts'
 import { frame } from '../channels.ts'
 import type { Kind } from '../channels.ts'
 import type { Node } from '../node.ts'
@@ -76,8 +76,8 @@ export function pubsubCommands(node: Node): CommandSpec[] {
     if (request.argc > 3) return reply.error(unknownOrWrong(call))
     const { bytes, start, end } = request
     const found: Buffer[] = []
-    for (const name of node.channels.names(kind))
-      if (request.argc === 2 || matchesGlob(bytes, start[2], end[2], name, 0, name.length)) found.push(name)
+    const glob = request.argc === 2 ? null : new Glob(bytes, start[2], end[2])
+    for (const name of node.channels.names(kind)) if (glob === null || glob.matches(name, 0, name.length)) found.push(name)
     reply.array(found.length)
     for (const name of found) reply.bulk(name)
   }

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { Random } from '../../../src/base/random.ts'
-import { matchesGlob } from '../../../src/base/glob.ts'
+import { Glob } from '../../../src/base/glob.ts'
 
 function matches(pattern: string, text: string): boolean {
   // The pattern and the text lie inside other bytes: nothing may be read beyond them.
   const p = Buffer.from(`*${pattern}*`, 'latin1')
   const t = Buffer.from(`${text}${text}`, 'latin1')
-  return matchesGlob(p, 1, p.length - 1, t, 0, text.length)
+  return new Glob(p, 1, p.length - 1).matches(t, 0, text.length)
 }
 
 describe('glob', () => {

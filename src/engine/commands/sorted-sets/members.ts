@@ -1,6 +1,6 @@
 // Sorted sets: members with scores, one by one.
 
-import { matchesGlob } from '../../../base/glob.ts'
+import { Glob } from '../../../base/glob.ts'
 import type { SortedSet } from '../../../keyspace/collections/sorted-set.ts'
 import { formatDouble, parseDouble } from '../../../keyspace/double.ts'
 import { INVALID_CURSOR, SYNTAX, VALUE_NOT_A_FLOAT } from '../../../resp/errors.ts'
@@ -246,8 +246,8 @@ function zscan(call: Call): void {
   if (options === undefined) return
   const { bytes, start, end } = request
   const { pattern, count } = options
-  const isWanted = (): boolean =>
-    pattern === 0 || matchesGlob(bytes, start[pattern], end[pattern], set.elements, set.memberStart, set.memberEnd)
+  const glob = pattern === 0 ? null : new Glob(bytes, start[pattern], end[pattern])
+  const isWanted = (): boolean => glob === null || glob.matches(set.elements, set.memberStart, set.memberEnd)
   // Twice: a reply begins with its length.
   let found = 0
   const next = set.scan(cursor, count, () => {
