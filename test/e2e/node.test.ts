@@ -1,72 +1,25 @@
-// A node on real sockets: both ways of reading, limits, silence, start and stop.
+// A node on real sockets: both ways of reading, memory, silence, start and stop. Its limits are in security/.
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { millis } from '../../src/base/brand.ts'
-import type { Millis } from '../../src/base/brand.ts'
 import { Random } from '../../src/base/random.ts'
-import { nodeCommands } from '../../src/cli/commands.ts'
-import type { Env, Level } from '../../src/server/env.ts'
-import { SystemEnv } from '../../src/server/env.ts'
-import { Node } from '../../src/server/node.ts'
-import { Options } from '../../src/server/options.ts'
-import type { OptionValues } from '../../src/server/options.ts'
-import { openLog } from '../../src/server/recovery.ts'
 import type { ReadMode } from '../../src/server/socket.ts'
 import { eventually, within } from '../support/eventually.ts'
+import { startLiveNode, stopLiveNodes } from '../support/live-node.ts'
 import { freePort } from '../support/port.ts'
 import { encodeRequest, RawClient } from '../support/raw-client.ts'
 import { startNode, STOCKD } from '../support/server.ts'
 import { run } from '../support/run.ts'
 import { tempDir } from '../support/temp-dir.ts'
 
-/** The real world, but its clock can be put forward and its timer beats when told to. */
-class TestEnv extends SystemEnv implements Env {
-  skewMs = 0
-  readonly said: string[] = []
-  #beat: () => void = () => {}
-
-  constructor() {
-    const said: string[] = []
-    super((level: Level, message: string) => said.push(`${level} ${message}`))
-    this.said = said
-    const inner = this.clock.now.bind(this.clock)
-    this.clock.now = (): Millis => millis(inner() + this.skewMs)
-  }
-
-  override every(_ms: number, beat: () => void): () => void {
-    this.#beat = beat
-    return () => {}
-  }
-
-  /** So much time passes; then the timer has beaten a whole second. */
-  pass(ms: number): void {
-    this.skewMs += ms
-    for (let i = 0; i < 20; i++) this.#beat()
-  }
-}
-
-const nodes: Node[] = []
-afterEach(async () => {
-  for (const node of nodes.splice(0)) await node.stop({ nosave: true, force: true, now: true })
-})
-
-async function start(values: Partial<OptionValues> = {}, readMode: ReadMode = 'shared'): Promise<{ node: Node; env: TestEnv }> {
-  const env = new TestEnv()
-  const options = new Options({ 'port': 0, 'dir': tempDir(), 'aof-min-free': 0, 'aof-ballast': 0, ...values })
-  const node = new Node({ options, env, specs: nodeCommands, openLog, readMode })
-  nodes.push(node)
-  await node.start()
-  return { node, env }
-}
+afterEach(stopLiveNodes)
 
 describe.each<ReadMode>(['shared', 'events'])('sockets read by %s', (mode) => {
   it('are read that way', async () => {
-    const { node } = await start({}, mode)
+    const { node } = await startLiveNode({}, mode)
     await using client = await RawClient.connect(node.port)
     await client.command('PING')
     expect([...node.sessions.values()].map((session) => (session.transport as unknown as { mode: ReadMode }).mode)).toEqual([mode])
@@ -75,7 +28,7 @@ describe.each<ReadMode>(['shared', 'events'])('sockets read by %s', (mode) => {
   it('answer requests however they are cut, for many clients at once', async () => {
     const seed = Number(process.env.SEED ?? Date.now() & 0xffffff)
     const random = new Random(seed)
-    const { node } = await start({}, mode)
+    const { node } = await startLiveNode({}, mode)
     const clients = await Promise.all(Array.from({ length: 8 }, () => RawClient.connect(node.port)))
     const work = clients.map(async (client, i) => {
       const expected: string[] = []
@@ -100,7 +53,7 @@ describe.each<ReadMode>(['shared', 'events'])('sockets read by %s', (mode) => {
   })
 
   it('take and give an argument of 64 MiB, to a reader in no hurry', async () => {
-    const { node } = await start(
+    const { node } = await startLiveNode(
       { 'client-output-buffer-limit': { normal: { hardBytes: 0, softBytes: 0, softSeconds: 0 } } as never },
       mode,
     )
@@ -134,7 +87,7 @@ describe.each<ReadMode>(['shared', 'events'])('sockets read by %s', (mode) => {
   })
 
   it('stop being read when their replies are not, and go on when they are', async () => {
-    const { node } = await start({}, mode)
+    const { node } = await startLiveNode({}, mode)
     await using client = await RawClient.connect(node.port)
     await client.command('SET', 'v', Buffer.alloc(100_000, 'v'))
     client.socket.pause()
@@ -149,7 +102,7 @@ describe.each<ReadMode>(['shared', 'events'])('sockets read by %s', (mode) => {
   })
 
   it('are answered when the peer has closed its side already', async () => {
-    const { node } = await start({}, mode)
+    const { node } = await startLiveNode({}, mode)
     const text = await new Promise<string>((resolve, reject) => {
       const socket = connect({ port: node.port, host: '127.0.0.1', allowHalfOpen: true })
       let got = ''
@@ -165,22 +118,9 @@ describe.each<ReadMode>(['shared', 'events'])('sockets read by %s', (mode) => {
   })
 })
 
-describe('limits', () => {
-  it('refuses clients beyond maxclients', async () => {
-    const { node } = await start({ maxclients: 2 })
-    await using a = await RawClient.connect(node.port)
-    await using b = await RawClient.connect(node.port)
-    await a.command('PING')
-    await b.command('PING')
-    await using c = await RawClient.connect(node.port)
-    expect((await c.read()).toString()).toBe('-ERR max number of clients reached\r\n')
-    await c.closed
-    expect((await a.command('PING')).toString()).toBe('+PONG\r\n')
-    expect(node.stats.connectionsRejected).toBe(1)
-  })
-
+describe('maxmemory', () => {
   it('refuses what needs more memory than maxmemory, and takes it again when there is some', async () => {
-    const { node, env } = await start({ appendonly: false })
+    const { node, env } = await startLiveNode({ appendonly: false })
     await using client = await RawClient.connect(node.port)
     await client.command('MEMORY', 'PURGE')
     const before = Number(/used_memory:(\d+)/.exec(String(await client.call('INFO', 'memory')))?.[1])
@@ -198,104 +138,11 @@ describe('limits', () => {
     env.pass(1_000)
     expect((await client.command('SET', 'one', 'more')).toString()).toBe('+OK\r\n')
   })
-
-  it('closes idle clients after `timeout`, and no others', async () => {
-    const { node, env } = await start({ timeout: 10 })
-    await using idle = await RawClient.connect(node.port)
-    await idle.command('PING')
-    env.pass(9_000)
-    await using busy = await RawClient.connect(node.port)
-    await busy.command('PING')
-    env.pass(2_000)
-    await within('the idle client is closed', idle.closed)
-    expect((await busy.command('PING')).toString()).toBe('+PONG\r\n')
-  })
-
-  it('closes a client that stops in the middle of a request', async () => {
-    const { node, env } = await start()
-    await using client = await RawClient.connect(node.port)
-    client.send('*2\r\n$4\r\nECHO\r\n$10\r\nhal')
-    await eventually('it has come', () => [...node.sessions.values()].some((session) => session.inputQueued > 0))
-    env.pass(29_000)
-    env.pass(500)
-    expect(node.sessions.size).toBe(1)
-    env.pass(31_000)
-    await within('the client is closed', client.closed)
-    expect(node.stats.timeoutClosed).toBe(1)
-  })
-
-  it('closes the largest unfinished requests when all together take more than a quarter of maxmemory', async () => {
-    const { node, env } = await start({ maxmemory: 4 * 1024 * 1024 })
-    const sizes = [100_000, 600_000, 300_000, 500_000]
-    const clients = await Promise.all(sizes.map(() => RawClient.connect(node.port)))
-    clients.forEach((client, i) => client.send(`*2\r\n$4\r\nECHO\r\n$900000\r\n${'x'.repeat(sizes[i])}`))
-    const queued = (): number => [...node.sessions.values()].reduce((sum, session) => sum + session.inputQueued, 0)
-    await eventually('they have come', () => queued() > 1_500_000)
-    env.pass(1000)
-    await within('the largest is closed', clients[1].closed)
-    expect(node.stats.queryLimitClosed).toBe(1)
-    clients[0].send(`${'x'.repeat(800_000)}\r\n`)
-    expect((await clients[0].read()).length).toBe(900_011)
-    for (const client of clients) await client.close()
-  })
-
-  it('closes a client that does not authenticate', async () => {
-    const { node, env } = await start({ requirepass: 'secret' })
-    await using late = await RawClient.connect(node.port)
-    await using known = await RawClient.connect(node.port)
-    expect((await late.command('GET', 'a')).toString()).toBe('-NOAUTH Authentication required.\r\n')
-    expect((await known.command('AUTH', 'secret')).toString()).toBe('+OK\r\n')
-    env.pass(11_000)
-    await within('the client is closed', late.closed)
-    expect((await known.command('PING')).toString()).toBe('+PONG\r\n')
-  })
-
-  it('closes a browser without an answer', async () => {
-    const { node } = await start()
-    const text = await new Promise<string>((resolve, reject) => {
-      const socket = connect({ port: node.port, host: '127.0.0.1' })
-      let got = ''
-      socket.on('data', (bytes) => (got += bytes.toString()))
-      socket.on('error', reject)
-      socket.on('close', () => resolve(got))
-      socket.write('POST / HTTP/1.1\r\nHost: shop\r\n\r\nSET a 1\r\n')
-    })
-    expect(text).toBe('')
-    await using client = await RawClient.connect(node.port)
-    expect((await client.command('EXISTS', 'a')).toString()).toBe(':0\r\n')
-  })
-
-  const address = Object.values(networkInterfaces())
-    .flat()
-    .find((entry) => entry !== undefined && entry.family === 'IPv4' && !entry.internal)?.address
-
-  it.skipIf(address === undefined)(
-    'serves only clients of this machine when protected mode is switched on without a password',
-    async () => {
-      const { node } = await start({ 'bind': ['0.0.0.0'], 'protected-mode': false })
-      await using local = await RawClient.connect(node.port)
-      expect((await local.command('CONFIG', 'SET', 'protected-mode', 'yes')).toString()).toBe('+OK\r\n')
-      const socket = connect({ port: node.port, host: address! })
-      const text = await within(
-        'the refusal',
-        new Promise<string>((resolve, reject) => {
-          let got = ''
-          socket.on('data', (bytes) => (got += bytes.toString()))
-          socket.on('error', reject)
-          socket.on('close', () => resolve(got))
-        }),
-      )
-      expect(text.startsWith('-DENIED Redis is running in protected mode because protected mode is enabled and no password is set')).toBe(
-        true,
-      )
-      expect((await local.command('PING')).toString()).toBe('+PONG\r\n')
-    },
-  )
 })
 
 describe('a hold on a node that nobody talks to', () => {
   it('expires by the beat alone', async () => {
-    const { node, env } = await start()
+    const { node, env } = await startLiveNode()
     await using client = await RawClient.connect(node.port)
     await client.command('STOCK.CREATE', 'sku', '1', 'HOLD', '5')
     await client.command('STOCK.RESERVE', '{u}1', 'ITEMS', 'sku', '1')
@@ -312,7 +159,7 @@ describe('a hold on a node that nobody talks to', () => {
 describe('compaction', () => {
   it('replaces the log by what it says, while clients are served, and the node starts from it', async () => {
     const dir = tempDir()
-    const { node } = await start({ dir })
+    const { node } = await startLiveNode({ dir })
     await using client = await RawClient.connect(node.port)
     await client.command('STOCK.CREATE', 'sku', '50')
     for (let i = 0; i < 20; i++) await client.command('STOCK.RESERVE', `{u${i}}o`, 'ITEMS', 'sku', '1')
@@ -327,7 +174,7 @@ describe('compaction', () => {
     const digest = node.engine.digest()
     await node.stop()
 
-    const { node: again } = await start({ dir })
+    const { node: again } = await startLiveNode({ dir })
     expect(again.engine.digest()).toBe(digest)
     await using second = await RawClient.connect(again.port)
     expect((await second.command('MGET', 'during', 'after', 'k49')).toString()).toContain('v4999')
@@ -336,7 +183,7 @@ describe('compaction', () => {
 
   it('changes nothing when the log has rotted', async () => {
     const dir = tempDir()
-    const { node, env } = await start({ dir })
+    const { node, env } = await startLiveNode({ dir })
     await using client = await RawClient.connect(node.port)
     await client.pipeline(Array.from({ length: 100 }, (_, i) => ['SET', `key${i}`, 'value']))
     await client.command('BGREWRITEAOF')

@@ -21,6 +21,9 @@ import { hasProgram, startNode, STOCKD } from '../../support/server.ts'
 import type { Server } from '../../support/server.ts'
 import { tempDir } from '../../support/temp-dir.ts'
 
+/** What a client hears, depending on how far it has come. */
+const REFUSED = /closed|ECONNRESET|EPIPE|disconnected|alert|version|hang up/i
+
 const HAS_PYTHON_REDIS = hasProgram('python3')
 
 describe.skipIf(!HAS_OPENSSL)('TLS', () => {
@@ -182,7 +185,7 @@ describe.skipIf(!HAS_OPENSSL)('TLS', () => {
       await eventually('only this one', async () => (await info(client, 'connected_clients')) === '1')
       expect(await client.call('DEBUG', 'JMAP')).not.toMatchObject({ text: expect.stringMatching(/not allowed/) })
       await using second = await node.connect()
-      await expect(node.connect()).rejects.toThrow()
+      await expect(node.connect()).rejects.toThrow(REFUSED)
       await within('the end of the idle one', second.closed)
     })
   })
@@ -197,8 +200,8 @@ describe.skipIf(!HAS_OPENSSL)('TLS', () => {
         return (await client.command('PING')).toString()
       }
       for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
-        await expect(stands({ ...authority.trusted(), maxVersion })).rejects.toThrow()
-        await expect(stands({ ...authority.trusted(strangeCert), maxVersion })).rejects.toThrow()
+        await expect(stands({ ...authority.trusted(), maxVersion })).rejects.toThrow(REFUSED)
+        await expect(stands({ ...authority.trusted(strangeCert), maxVersion })).rejects.toThrow(REFUSED)
         expect(await stands({ ...authority.trusted(clientCert), maxVersion })).toBe('+PONG\r\n')
       }
       const scrape = new Scrape(await (await fetch(`http://127.0.0.1:${http}/metrics`)).text())
@@ -241,7 +244,7 @@ describe.skipIf(!HAS_OPENSSL)('TLS', () => {
         return spoke
       }
       const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
-      await expect(spoken(old)).rejects.toThrow()
+      await expect(spoken(old)).rejects.toThrow(REFUSED)
       expect(await spoken({})).toMatch(/^TLSv1\.3 /)
       expect(await spoken({ maxVersion: 'TLSv1.2' })).toMatch(/^TLSv1\.2 /)
       expect(await client.call('CONFIG', 'SET', 'tls-protocols', 'TLSv1.1')).toMatchObject({
@@ -338,7 +341,7 @@ describe.skipIf(!HAS_OPENSSL)('TLS', () => {
       expect(await set('tls-auth-clients', 'yes')).toMatchObject({ text: expect.stringMatching(/needs tls-ca-cert-file/) })
       expect(await set('tls-auth-clients', 'yes', 'tls-ca-cert-file', authority.cert)).toBe('OK')
       const stranded = await RawClient.connect(node.port, '127.0.0.1', authority.trusted())
-      await expect(stranded.command('PING')).rejects.toThrow()
+      await expect(stranded.command('PING')).rejects.toThrow(REFUSED)
       await using known = await RawClient.connect(node.port, '127.0.0.1', authority.trusted(clientCert))
       expect(await known.call('PING')).toBe('PONG')
       expect(await client.call('PING')).toBe('PONG')
@@ -461,7 +464,7 @@ describe.skipIf(!HAS_OPENSSL)('TLS', () => {
     it('a ClientHello on the plain port is closed; both ports serve side by side', async () => {
       const tlsPort = await freePort()
       await using node = await startNode({ args: [...openArgs(), '--tls-port', String(tlsPort)] })
-      await expect(shake(node.port, authority.trusted())).rejects.toThrow()
+      await expect(shake(node.port, authority.trusted())).rejects.toThrow(REFUSED)
       await using plain = await node.connect()
       await using secure = await RawClient.connect(tlsPort, '127.0.0.1', authority.trusted())
       expect(await plain.call('SET', 'k', 'v')).toBe('OK')
