@@ -3,8 +3,10 @@
 // Names and sentences may differ. Arguments are compared as what a client can make of them: kinds, tokens, what may be left out, repeated
 // or chosen; groups that say nothing of their own are taken apart on both sides.
 
+import { stripVTControlCharacters } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { HAS_REDIS, startNode, startRedis } from '../support/server.ts'
+import { run } from '../support/run.ts'
+import { HAS_REDIS, hasProgram, startNode, startRedis } from '../support/server.ts'
 import type { Server } from '../support/server.ts'
 import { decodeReply } from '../support/raw-client.ts'
 import type { RawClient, Value } from '../support/raw-client.ts'
@@ -121,6 +123,17 @@ describe.skipIf(!HAS_REDIS)('COMMAND beside redis-server', () => {
   it('INFO tells the same tips, and of every key the same place and the same use', async () => {
     const [ours, theirs] = await both(routed)
     expect(ours).toEqual(theirs)
+  })
+
+  it.skipIf(!hasProgram('redis-cli'))('redis-cli, which makes its hints from DOCS, has one for every command', async () => {
+    await using client = await stockd.connect()
+    const names = (decodeReply(await client.command('COMMAND', 'LIST')) as string[]).filter((name) => !name.includes('|'))
+    const { stdout } = await run(['redis-cli', '-p', String(stockd.port)], { input: names.map((name) => `help ${name}\n`).join('') })
+    const shown = stdout.split('\n').map((line) => stripVTControlCharacters(line).trim())
+    for (const name of names) expect(shown.filter((line) => line.split(' ')[0] === name.toUpperCase()).length, name).toBeGreaterThan(0)
+    expect(shown).toContain('STOCK.RESERVE order [EX seconds|PX milliseconds] [PAID] [REF ref] ITEMS sku quantity [sku quantity ...]')
+    expect(shown).toContain('LMOVE source destination LEFT|RIGHT LEFT|RIGHT')
+    expect(shown).toContain('ZRANGE key start stop [BYSCORE|BYLEX] [REV] [LIMIT offset count] [WITHSCORES]')
   })
 
   it.each([
