@@ -194,6 +194,7 @@ const PIPELINES: Readonly<Record<string, string>> = {
   'subscribing in between, in RESP3': `HELLO 3 | MULTI | SUBSCRIBE c d | PUBLISH c m | PING | UNSUBSCRIBE c | PING | EXEC | PING
     | MULTI | GET k | EXEC | ECHO end`,
   'HELLO and AUTH in between': 'MULTI | HELLO 3 | AUTH x y | HELLO 4 | HELLO 2 AUTH x y | PING | EXEC | PING | ECHO end',
+  'BGREWRITEAOF in between': 'MULTI | SET k 1 | BGREWRITEAOF | EXEC | ECHO end',
   'MONITOR in between': 'MULTI | MONITOR | PING | EXEC | ECHO end',
   'an inline MULTI': 'MULTI | ECHO x | EXEC | ECHO end',
   'COMMAND, OBJECT, DEBUG and CONFIG in between': `SET k 1 | MULTI | COMMAND COUNT NO | OBJECT ENCODING k | CONFIG GET databases | CONFIG SET maxmemory x

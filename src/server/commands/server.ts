@@ -84,7 +84,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       since: '1.0.0',
       syntax: '',
       summary: 'Compacts the log in the background',
-      run: ({ reply }) => compact(node, reply),
+      run: (call) => compact(node, call),
     }),
     keyless({
       name: 'SHUTDOWN',
@@ -230,11 +230,13 @@ export function serverCommands(node: Node): CommandSpec[] {
 }
 
 /** BGREWRITEAOF and STOCK.AOF COMPACT. */
-export function compact(node: Node, reply: Reply): void {
+export function compact(node: Node, call: Call): void {
+  const { reply } = call
   const start = node.compact()
   switch (start) {
     case 'started':
-      return reply.simple('Background append only file rewriting started')
+      // Inside EXEC redis-server begins it later; the base takes all of the EXEC either way.
+      return reply.simple(`Background append only file rewriting ${sessionOf(call).mayNotWait ? 'scheduled' : 'started'}`)
     case 'running':
       return reply.error('ERR Background append only file rewriting already in progress')
     case 'no_log':

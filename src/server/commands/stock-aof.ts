@@ -89,7 +89,7 @@ export function stockAofCommands(node: Node): CommandSpec[] {
           flags: ['admin', 'noscript'],
           syntax: '',
           summary: 'Starts a compaction of the log.',
-          run: ({ reply }) => compact(node, reply),
+          run: (call) => compact(node, call),
         }),
       ],
     }),

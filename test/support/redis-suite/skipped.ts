@@ -63,6 +63,7 @@ export const SKIPPED: Readonly<Record<string, Readonly<Record<string, string>>>>
     'Blocking commands ignores the timeout': STREAMS,
     'MULTI with config set appendonly': PLACE,
     'MULTI with FLUSHALL and AOF': REDIS_LOG,
+    'MULTI with BGREWRITEAOF': 'counts forks, and nothing forks: a compaction is a thread',
   },
   'unit/auth': {
     'MASTERAUTH test with binary password': REPLICAS,
