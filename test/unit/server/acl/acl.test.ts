@@ -44,9 +44,10 @@ describe('a rule', () => {
     [['+GET', '+Set', '-get'], 'off resetchannels -@all +set'],
     [['+@all', '-get'], 'off resetchannels +@all -get'],
     [['+@all', '-get', '+get'], 'off resetchannels +@all'],
-    [['+client'], 'off resetchannels -@all +client'],
-    [['+client', '-client|kill'], 'off resetchannels -@all +client -client|kill'],
-    [['+client|id', '+client'], 'off resetchannels -@all +client'],
+    [['+memory'], 'off resetchannels -@all +memory'],
+    [['+memory', '-memory|doctor'], 'off resetchannels -@all +memory -memory|doctor'],
+    [['+memory|doctor', '+memory'], 'off resetchannels -@all +memory'],
+    [['+@all', '-client|kill'], 'off resetchannels +@all -client|kill'],
     [['+select|0', '+select|0', '+select|1'], 'off resetchannels -@all +select|0 +select|1'],
     [['+select|0', '-select'], 'off resetchannels -@all'],
     [['+@all', '(~a +get)', '(+set)', 'clearselectors'], 'off resetchannels +@all'],
@@ -241,6 +242,32 @@ describe('a user', () => {
     expect(root.ask('CLIENT LIST')).toContain(' user=known ')
     client.ask('RESET')
     expect(client.ask('ACL WHOAMI')).toBe('$7\r\ndefault\r\n')
+  })
+})
+
+describe('a node that other machines reach', () => {
+  // An address that no machine has: what is not refused for the users fails there.
+  const reached = { 'bind': ['192.0.2.1'], 'port': 1, 'protected-mode': true }
+  const startOf = async (values: Partial<OptionValues>): Promise<string> =>
+    new NodeStage({ ...reached, ...values }).node.start().then(
+      () => 'started',
+      (error: unknown) => (error as Error).message,
+    )
+
+  it.each<[string, Partial<OptionValues>, RegExp]>([
+    ['does not start while anybody is the default user', {}, /lets other machines in and there is no password/],
+    ['does not start because of other users alone', { user: ['alice on >x +@all ~*'] }, /lets other machines in/],
+    ['starts with a password of the default user', { requirepass: 'x' }, /192\.0\.2\.1/],
+    ['starts with the default user off', { user: ['default off', 'alice on >x +@all ~*'] }, /192\.0\.2\.1/],
+    [
+      'does not start when the user lines take the password away',
+      { requirepass: 'x', user: ['default on nopass +@all'] },
+      /lets other machines in/,
+    ],
+  ])('%s', async (_name, values, message) => {
+    const said = await startOf(values)
+    expect(said).toMatch(message)
+    if (message.source.startsWith('192')) expect(said).not.toMatch(/lets other machines in/)
   })
 })
 
