@@ -66,7 +66,7 @@ export class EngineStage implements Subject {
 
   restart(now: number, from: 'log' | 'snapshot'): void {
     this.events()
-    if (from === 'snapshot') this.#log.splice(0, this.#log.length, ...this.#snapshot())
+    if (from === 'snapshot') this.#log.splice(0, this.#log.length, ...snapshotOf(this.#engine))
     const next = new Engine({ ...this.#options, seed: 8 })
     const request = new Request()
     for (const fact of this.#log) next.replay(request.set(fact.map(bytes)))
@@ -162,13 +162,6 @@ export class EngineStage implements Subject {
     return stage
   }
 
-  #snapshot(): Fact[] {
-    const journal = new Journal()
-    const pieces = this.#engine.snapshot(journal)
-    while (pieces.next().done !== true);
-    return facts(journal)
-  }
-
   #drain(): void {
     const { journal } = this.#engine
     if (journal.length === 0) return
@@ -177,6 +170,14 @@ export class EngineStage implements Subject {
     this.#log.push(...written)
     for (const fact of written) this.onFact(fact)
   }
+}
+
+/** The state as a compaction writes it. */
+export function snapshotOf(engine: Engine): Fact[] {
+  const journal = new Journal()
+  const pieces = engine.snapshot(journal)
+  while (pieces.next().done !== true);
+  return facts(journal)
 }
 
 const bytes = (text: string): Buffer => Buffer.from(text, 'latin1')

@@ -29,6 +29,7 @@ import type { Session } from '../../src/server/session.ts'
 import type { Transport } from '../../src/server/transport.ts'
 import { ErrorReply, decodeReply, encodeRequest, replyEnd } from '../support/raw-client.ts'
 import type { Value } from '../support/raw-client.ts'
+import { COLLECTION_REFUSALS, collectionCommand } from './collection-commands.ts'
 import { SimCrash, SimDisk, type CrashKind } from './sim-disk.ts'
 
 export type PlantedBug =
@@ -276,7 +277,10 @@ export async function nodeStorm(options: StormOptions): Promise<StormResult> {
       if (value instanceof ErrorReply) {
         result.refused++
         if (
-          !/^(MISCONF|WRONGTYPE|ORDERCONFLICT|QTY|NOSKU|INUSE|STOCKEXISTS|ERR order id needs|ERR value is not an integer)/.test(value.text)
+          !/^(MISCONF|WRONGTYPE|ORDERCONFLICT|QTY|NOSKU|INUSE|STOCKEXISTS|ERR order id needs|ERR value is not an integer)/.test(
+            value.text,
+          ) &&
+          !COLLECTION_REFUSALS.test(value.text)
         ) {
           fail(`${sent.args.join(' ')} -> ${value.text}`)
         }
@@ -427,7 +431,6 @@ function command(random: Random, newOrder: () => number, newSerial: () => number
   const order = (): string => `{b${random.below(4)}}o${Math.max(1, newOrder() - random.below(12))}`
   const known = (): string => `{b${random.below(4)}}o${random.below(40)}`
   const key = `k${random.below(6)}`
-  const cart = `cart${random.below(2)}`
   switch (random.below(23)) {
     case 0:
       return ['STOCK.CREATE', sku, random.pick([5, 50]), 'HOLD', random.pick([1, 30]), ...(random.chance(0.3) ? ['LIMIT', 3] : [])]
@@ -463,19 +466,9 @@ function command(random: Random, newOrder: () => number, newSerial: () => number
     case 18:
       return random.chance(0.5) ? ['DEL', key] : ['EXPIRE', key, 10]
     case 19:
-      return random.chance(0.7)
-        ? ['HSET', cart, `f${random.below(40)}`, newSerial(), 'last', newSerial()]
-        : ['HDEL', cart, `f${random.below(40)}`]
     case 20:
-      return random.chance(0.7) ? ['SADD', 'members', newSerial(), `m${random.below(40)}`] : ['SPOP', 'members', random.below(4)]
     case 21:
-      return random.chance(0.5)
-        ? ['RPUSH', 'queue', newSerial(), newSerial()]
-        : random.pick([
-            ['LPOP', 'queue'],
-            ['ZADD', 'ranks', newSerial(), `m${random.below(40)}`],
-            ['ZPOPMIN', 'ranks'],
-          ])
+      return collectionCommand(random, true)
     default:
       return ['INCR', `n${random.below(3)}`]
   }
