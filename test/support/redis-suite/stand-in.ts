@@ -12,12 +12,13 @@ import { Refused } from '../../../src/server/options/kinds.ts'
 import { splitWords } from '../../../src/server/options/file.ts'
 
 const parent = process.ppid
-const [file, ...rest] = process.argv.slice(2)
-const lines = readFileSync(file, 'utf8').split('\n')
-writeFileSync(file, lines.filter(isOption).map(besideData).join('\n') + '\n')
+const args = process.argv.slice(2)
+const file = args[0]?.startsWith('--') ? null : args[0]
+const lines = file === null ? [] : readFileSync(file, 'utf8').split('\n')
+if (file !== null) writeFileSync(file, lines.filter(isOption).map(besideData).join('\n') + '\n')
 process.env.STOCKD_AOF_BALLAST = '0'
 console.log(`stockd PID: ${process.pid}`)
-await main([file, ...rest])
+await main(args)
 console.log('Ready to accept connections')
 // Nobody is left who would stop it when the suite itself is killed.
 setInterval(() => process.ppid === parent || process.exit(1), 1000).unref()
