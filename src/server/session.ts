@@ -178,9 +178,9 @@ export class Session implements Client {
     return this.parser.pendingBytes
   }
 
-  /** Bytes of requests that wait for EXEC. */
+  /** Bytes of requests that wait for EXEC, and of the names of keys that it watches. */
   get transactionBytes(): number {
-    return this.transaction === null ? 0 : this.transaction.bytes
+    return (this.transaction === null ? 0 : this.transaction.bytes) + (this.watch === null ? 0 : this.watch.bytes)
   }
 
   /** The transaction is over, whatever its end was: nothing is queued, nothing watched. */

@@ -29,15 +29,15 @@ const SILENT: readonly string[] = ['ORDER.TOMBSTONE', 'ORDER.GRACED', 'ORDER.TRI
 /** What a key was when it was watched. While its watch holds, that is what it still is. */
 type Was = 'present' | 'absent' | 'due'
 
-interface Watched {
-  readonly watch: Watch
-  was: Was
-}
+/** What a watched key takes beside its name. */
+const BYTES_PER_KEY = 200
 
 /** What one session watches. */
 export class Watch {
   readonly #watches: Watches
   readonly names = new Set<string>()
+  /** Memory that it takes. */
+  bytes = 0
   /** One of its keys has changed: it watches nothing more, and EXEC will not run. */
   isBroken = false
 
@@ -54,7 +54,7 @@ export class Watch {
 
 export class Watches {
   readonly #engine: Engine
-  readonly #byName = new Map<string, Set<Watched>>()
+  readonly #byName = new Map<string, Map<Watch, Was>>()
   /** Tells whether anybody watches. */
   readonly #onAny: (isAny: boolean) => void
   readonly #parser = new RecordParser()
@@ -81,32 +81,32 @@ export class Watches {
     if (watch.names.has(name)) return
     if (this.#byName.size === 0) this.#begin()
     watch.names.add(name)
-    const watched = { watch, was: this.#stateOf(database, request, i) }
-    const others = this.#byName.get(name)
-    if (others === undefined) this.#byName.set(name, new Set([watched]))
-    else others.add(watched)
+    watch.bytes += name.length + BYTES_PER_KEY
+    let watching = this.#byName.get(name)
+    if (watching === undefined) this.#byName.set(name, (watching = new Map()))
+    watching.set(watch, this.#stateOf(database, request, i))
   }
 
   forget(watch: Watch): void {
+    if (watch.names.size === 0) return
     for (const name of watch.names) {
-      const watching = this.#byName.get(name)
-      for (const watched of watching ?? []) if (watched.watch === watch) watching!.delete(watched)
-      if (watching?.size === 0) this.#byName.delete(name)
+      const watching = this.#byName.get(name)!
+      watching.delete(watch)
+      if (watching.size === 0) this.#byName.delete(name)
     }
-    const { size } = watch.names
     watch.names.clear()
-    if (size > 0 && this.#byName.size === 0) this.#end()
+    watch.bytes = 0
+    if (this.#byName.size === 0) this.#end()
   }
 
   /** True if a key has changed, or its time has come although it is still there. Ends the watch. */
   isBroken(watch: Watch): boolean {
     if (this.isAny) this.catchUp()
+    let { isBroken } = watch
     for (const name of watch.names) {
-      if (watch.isBroken) break
-      for (const watched of this.#byName.get(name) ?? [])
-        if (watched.watch === watch && watched.was === 'present' && this.#stateNow(name) === 'due') watch.isBroken = true
+      if (isBroken) break
+      isBroken = this.#byName.get(name)?.get(watch) === 'present' && this.#stateNow(name) === 'due'
     }
-    const { isBroken } = watch
     watch.end()
     return isBroken
   }
@@ -198,18 +198,18 @@ export class Watches {
 
   #deleted(record: Request, i: number): void {
     const watching = this.#byName.get(nameOf(this.#database, record, i))
-    for (const watched of watching ?? []) {
-      if (watched.was === 'due') watched.was = 'absent'
-      else this.#breakOne(watched)
+    for (const [watch, was] of watching ?? []) {
+      if (was === 'due') watching!.set(watch, 'absent')
+      else this.#breakOne(watch)
     }
   }
 
   #emptied(prefix: string): void {
     for (const [name, watching] of this.#byName) {
       if (!name.startsWith(prefix)) continue
-      for (const watched of watching) {
-        if (watched.was === 'present') this.#breakOne(watched)
-        else watched.was = 'absent'
+      for (const [watch, was] of watching) {
+        if (was === 'present') this.#breakOne(watch)
+        else watching.set(watch, 'absent')
       }
     }
   }
@@ -218,19 +218,19 @@ export class Watches {
     for (const [name, watching] of this.#byName) {
       if (!name.startsWith(`${a} `) && !name.startsWith(`${b} `)) continue
       const now = this.#stateNow(name)
-      for (const watched of watching) {
-        if (watched.was === 'present' || now === 'present') this.#breakOne(watched)
-        else watched.was = now
+      for (const [watch, was] of watching) {
+        if (was === 'present' || now === 'present') this.#breakOne(watch)
+        else watching.set(watch, now)
       }
     }
   }
 
-  #break(watching: ReadonlySet<Watched> | undefined): void {
+  #break(watching: ReadonlyMap<Watch, Was> | undefined): void {
     if (watching === undefined) return
-    for (const watched of watching) this.#breakOne(watched)
+    for (const watch of watching.keys()) this.#breakOne(watch)
   }
 
-  #breakOne({ watch }: Watched): void {
+  #breakOne(watch: Watch): void {
     this.forget(watch)
     watch.isBroken = true
   }

@@ -239,6 +239,41 @@ describe('WATCH', () => {
     }
   })
 
+  it('breaks when a key expires by itself, and when it was noticed by nobody', () => {
+    for (const isActive of [true, false]) {
+      const stage = new NodeStage()
+      const client = stage.connect()
+      stage.node.engine.keyspace.isExpiringActively = isActive
+      tell(client, 'SET k 1 PX 100 | SET due 1 PX 100 | WATCH k')
+      stage.pass(200)
+      stage.node.turn.beat()
+      stage.env.passAll()
+      expect(stage.node.engine.keyspace.size).toBe(isActive ? 0 : 2)
+      expect(isBroken(client)).toBe(true)
+      client.ask('WATCH due')
+      expect(isBroken(client)).toBe(false)
+    }
+  })
+
+  it('is bounded: a client that watches more names than it may send at once is closed', () => {
+    const stage = new NodeStage({ 'client-query-buffer-limit': 1024 * 1024, 'proto-max-bulk-len': 1024 * 1024 })
+    const client = stage.connect()
+    const name = 'k'.repeat(400_000)
+    for (let i = 0; i < 5; i++) expect(client.ask(`WATCH ${name}${i}`)).toBe('+OK\r\n')
+    client.ask(`WATCH ${name}5`)
+    expect(client.transport.state).toBe('destroyed')
+    expect(stage.node.watches.isAny).toBe(false)
+  })
+
+  it('of one key by ten thousand sessions breaks at once', () => {
+    const stage = new NodeStage()
+    const sessions = Array.from({ length: 10_000 }, () => stage.connect())
+    for (const client of sessions) client.ask('WATCH k')
+    stage.connect().ask('SET k 1')
+    expect(sessions.every(({ session }) => session.watch?.isBroken)).toBe(true)
+    expect(stage.node.watches.isAny).toBe(false)
+  })
+
   it('is forgotten with a connection that goes, and the others go on', () => {
     const stage = new NodeStage()
     const [ann, bob] = [stage.connect(), stage.connect()]
