@@ -18,6 +18,7 @@ import type { Selector } from './selector.ts'
 import { mergeSelectors, User } from './user.ts'
 
 const DEFAULT = 'default'
+const QUOTED_BYTES_MAX = 4096
 
 /** What a user may not; `object` is the command's name, the key or the channel, one character per byte. */
 export interface Denial {
@@ -145,14 +146,14 @@ export class Acl {
     }
     if (!selector.allKeys) {
       const at = this.#forbiddenKey(selector, spec, request)
-      if (at !== 0) return { reason: 'key', object: request.latin1(at), at }
+      if (at !== 0) return { reason: 'key', object: quoted(request, at), at }
     }
     if (!selector.allChannels && spec.channels !== undefined) {
       const { isOne, arePatterns } = spec.channels
       const end = isOne ? Math.min(2, request.argc) : request.argc
       for (let i = 1; i < end; i++) {
         if (!selector.mayListen(request.bytes, request.start[i], request.end[i], arePatterns)) {
-          return { reason: 'channel', object: request.latin1(i), at: i }
+          return { reason: 'channel', object: quoted(request, i), at: i }
         }
       }
     }
@@ -326,6 +327,12 @@ export class Acl {
       if (!mayAll(patterns.keys(), true) || !mayAll(channels.keys(), false) || !mayAll(shards.keys(), false)) session.kill(asker)
     }
   }
+}
+
+/** What a denial quotes of a key or channel: ACL LOG keeps it, and a key may have half a gigabyte. */
+function quoted(request: Request, i: number): string {
+  const start = request.start[i]
+  return Buffer.from(request.bytes.subarray(start, Math.min(request.end[i], start + QUOTED_BYTES_MAX))).toString('latin1')
 }
 
 /** Text of the option file and the command line, one character per byte as what clients send. */

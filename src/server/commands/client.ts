@@ -439,7 +439,7 @@ export function clientCommands(node: Node): CommandSpec[] {
       }
       return reply.error('ERR No such client')
     }
-    const filter = killFilter(request)
+    const filter = killFilter(node, request)
     if (typeof filter === 'string') return reply.error(filter)
     let killed = 0
     // A copy: closing takes sessions out of the map.
@@ -484,7 +484,7 @@ interface KillFilter {
 }
 
 /** The filters of CLIENT KILL's new form, or the error. All must match. */
-function killFilter(request: Request): KillFilter | string {
+function killFilter(node: Node, request: Request): KillFilter | string {
   let skipMe = true
   const tests: ((session: Session) => boolean)[] = []
   for (let i = 2; i < request.argc; i += 2) {
@@ -501,7 +501,7 @@ function killFilter(request: Request): KillFilter | string {
     } else if (request.is(i, 'ADDR')) tests.push((session) => session.addr === value)
     else if (request.is(i, 'LADDR')) tests.push((session) => session.laddr === value)
     else if (request.is(i, 'USER')) {
-      if (value !== 'default') return `ERR No such user '${value}'`
+      if (node.acl.user(value) === null) return `ERR No such user '${value}'`
       tests.push((session) => session.user.name === value)
     } else if (request.is(i, 'SKIPME')) {
       if (request.is(i + 1, 'YES')) skipMe = true

@@ -24,7 +24,7 @@ const NO_PASSWORD_SET =
   'ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?'
 const INDEX_OUT_OF_INT = 'ERR value is out of range, value must between -2147483648 and 2147483647'
 const HELLO_UNAUTHENTICATED =
-  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be ' +
+  'NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be ' +
   'used to authenticate the client and select the RESP protocol version at the same time'
 
 export function connectionCommands(node: Node): CommandSpec[] {
