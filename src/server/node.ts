@@ -287,8 +287,9 @@ export class Node {
     if (isOpenToOthers(values.bind) && this.acl.defaultUser.isOpen && values['protected-mode'] && !asksForCertificates) {
       throw new StockdError(
         'BAD_OPTION',
-        `bind ${values.bind.join(' ')} lets other machines in and there is no password: set STOCKD_REQUIREPASS, or users of their own and the default user off; serve clients with ` +
-          'certificates only (tls-port, port 0), or --protected-mode no where the network itself keeps strangers out',
+        `bind ${values.bind.join(' ')} lets other machines in and there is no password: set STOCKD_REQUIREPASS; or have users ` +
+          'of their own and the default user off; or serve clients with certificates only (tls-port, port 0); or --protected-mode no where ' +
+          'the network itself keeps strangers out',
       )
     }
     if (this.tlsPort !== 0) this.#useCredentials(readCredentials(values, this.clock.now()))
@@ -649,8 +650,7 @@ export class Node {
         this.#closingSince.set(session, since)
         const isOver = session.isClosing && session.outputQueued === 0
         if (now - since >= (isOver ? LINGERING_MS_MAX : CLOSING_MS_MAX)) session.transport.destroy()
-      } else if (!session.isAdmitted && now - session.createdAt >= UNAUTHENTICATED_MS_MAX)
-        this.#timeOut(session, 'did not authenticate')
+      } else if (!session.isAdmitted && now - session.createdAt >= UNAUTHENTICATED_MS_MAX) this.#timeOut(session, 'did not authenticate')
       else if (idleMs > 0 && session.parked === null && session.subscriptions === 0 && now - session.lastInteraction >= idleMs)
         this.#timeOut(session, 'was idle')
       else if (this.#isStuck(session, now)) this.#timeOut(session, 'sent half a request and no more')

@@ -61,7 +61,7 @@ export class Handshakes {
     })
     server.on('tlsClientError', (error, socket) => {
       this.#underWay--
-      this.#failed(reasonOf(error as NodeJS.ErrnoException, socket), socket)
+      this.#failed(reasonOf(error, socket), socket)
     })
     this.#server = server
   }

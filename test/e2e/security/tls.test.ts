@@ -3,6 +3,7 @@
 
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { connect as connectPlainly } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectSecurely } from 'node:tls'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
@@ -20,6 +21,11 @@ import { run } from '../../support/run.ts'
 import { hasProgram, startNode, STOCKD } from '../../support/server.ts'
 import type { Server } from '../../support/server.ts'
 import { tempDir } from '../../support/temp-dir.ts'
+
+/** Of this machine, but not its loopback. */
+const ADDRESS = Object.values(networkInterfaces())
+  .flat()
+  .find((entry) => entry !== undefined && entry.family === 'IPv4' && !entry.internal)?.address
 
 /** What a client hears, depending on how far it has come. */
 const REFUSED = /closed|ECONNRESET|EPIPE|disconnected|alert|version|hang up/i
@@ -209,6 +215,22 @@ describe.skipIf(!HAS_OPENSSL)('TLS', () => {
       expect(scrape.value('stockd_tls_handshakes_failed_total', { reason: 'bad_certificate' })).toBe(2)
       expect(scrape.value('stockd_tls_certificate_ends_timestamp_seconds')).toBeGreaterThan(Date.now() / 1000)
       expect(node.log().match(/a TLS handshake failed/g)).toHaveLength(1)
+    })
+
+    it.skipIf(ADDRESS === undefined)('a client with a certificate is no stranger to protected mode, one without is', async () => {
+      const bind = ['--bind', '0.0.0.0']
+      await using node = await startNode({ args: [...mutualArgs(), ...bind], tls: authority.trusted(clientCert) })
+      await using client = await RawClient.connect(node.port, ADDRESS, { ...authority.trusted(clientCert), servername: 'localhost' })
+      expect(await client.call('PING')).toBe('PONG')
+      expect(await client.call('CONFIG', 'SET', 'tls-auth-clients', 'optional')).toBe('OK')
+      for (const options of [authority.trusted(), authority.trusted(strangeCert)]) {
+        await using denied = await RawClient.connect(node.port, ADDRESS, { ...options, servername: 'localhost' })
+        expect((await denied.read()).toString()).toMatch(/^-DENIED /)
+      }
+      // Where clients without certificates may come, there has to be a password.
+      const args = ['--port', '0', '--tls-port', String(node.port), '--dir', tempDir(), ...mutualArgs(), ...bind]
+      const told = await run([process.execPath, STOCKD, ...args, '--tls-auth-clients', 'optional'])
+      expect(told.stderr).toMatch(/lets other machines in and there is no password/)
     })
 
     it('tls-auth-clients optional: none is fine, a bad one counts for nothing', async () => {
