@@ -165,6 +165,8 @@ function memory(node: Node): Fields {
     ['used_memory_scripts', 0],
     ['used_memory_scripts_human', '0B'],
     ['number_of_cached_scripts', 0],
+    ['number_of_functions', 0],
+    ['number_of_libraries', 0],
     ['maxmemory', values.maxmemory],
     ['maxmemory_human', human(values.maxmemory)],
     ['maxmemory_policy', values['maxmemory-policy']],
@@ -172,12 +174,15 @@ function memory(node: Node): Fields {
     ['mem_fragmentation_bytes', Math.max(0, usage.rss - used)],
     ['mem_not_counted_for_evict', 0],
     ['mem_replication_backlog', 0],
+    ['mem_total_replication_buffers', 0],
+    ['mem_cluster_links', 0],
     ['mem_clients_slaves', 0],
     ['mem_clients_normal', clientBytes(node)],
     ['mem_aof_buffer', 0],
     ['mem_allocator', 'v8'],
     ['active_defrag_running', 0],
     ['lazyfree_pending_objects', 0],
+    ['lazyfreed_objects', 0],
   ]
 }
 
@@ -195,6 +200,7 @@ function persistence(node: Node): Fields {
     ['async_loading', 0],
     ['rdb_changes_since_last_save', log === null ? 0 : log.last - log.durable],
     ['rdb_bgsave_in_progress', 0],
+    ['rdb_saves', 0],
     ['rdb_last_save_time', lastSave(node)],
     ['rdb_last_bgsave_status', 'ok'],
     ['rdb_last_bgsave_time_sec', -1],
@@ -242,15 +248,23 @@ function stats(node: Node): Fields {
     ['instantaneous_ops_per_sec', s.instantOps],
     ['total_net_input_bytes', s.netInputBytes],
     ['total_net_output_bytes', s.netOutputBytes],
+    ['total_net_repl_input_bytes', 0],
+    ['total_net_repl_output_bytes', 0],
     ['instantaneous_input_kbps', (s.instantInputBytes / 1024).toFixed(2)],
     ['instantaneous_output_kbps', (s.instantOutputBytes / 1024).toFixed(2)],
+    ['instantaneous_input_repl_kbps', '0.00'],
+    ['instantaneous_output_repl_kbps', '0.00'],
     ['rejected_connections', s.connectionsRejected],
     ['sync_full', 0],
     ['sync_partial_ok', 0],
     ['sync_partial_err', 0],
     ['expired_keys', keyspace.expiredKeys],
+    ['expired_stale_perc', '0.00'],
+    ['expired_time_cap_reached_count', 0],
     ['evicted_keys', 0],
     ['evicted_clients', 0],
+    ['total_eviction_exceeded_time', 0],
+    ['current_eviction_exceeded_time', 0],
     ['keyspace_hits', keyspace.hits],
     ['keyspace_misses', keyspace.misses],
     ['pubsub_channels', node.channels.size('channels')],
@@ -258,7 +272,15 @@ function stats(node: Node): Fields {
     ['pubsubshard_channels', node.channels.size('shards')],
     ['latest_fork_usec', 0],
     ['total_forks', 0],
+    ['migrate_cached_sockets', 0],
+    ['slave_expires_tracked_keys', 0],
+    ['active_defrag_hits', 0],
+    ['active_defrag_misses', 0],
+    ['active_defrag_key_hits', 0],
+    ['active_defrag_key_misses', 0],
     ['tracking_total_keys', 0],
+    ['tracking_total_items', 0],
+    ['tracking_total_prefixes', 0],
     ['unexpected_error_replies', 0],
     ['total_error_replies', s.errorReplies],
     ['total_turns', s.turns],
@@ -289,11 +311,14 @@ function replication(node: Node): Fields {
 
 function cpu(): Fields {
   const { user, system } = process.cpuUsage()
+  const main = process.threadCpuUsage()
   return [
     ['used_cpu_sys', (system / 1e6).toFixed(6)],
     ['used_cpu_user', (user / 1e6).toFixed(6)],
     ['used_cpu_sys_children', '0.000000'],
     ['used_cpu_user_children', '0.000000'],
+    ['used_cpu_sys_main_thread', (main.system / 1e6).toFixed(6)],
+    ['used_cpu_user_main_thread', (main.user / 1e6).toFixed(6)],
   ]
 }
 
