@@ -245,30 +245,23 @@ export class Dispatcher {
     const { request, reply } = call
     const { journal } = call.engine
     const wasSkipping = session.replyMode === 'skip'
+    // What it reads may be anything; what it changes, those say that write.
     let seen = READS_ALL
     reply.array(queued.length)
     session.mayNotWait = true
     for (const { request: own, spec } of queued) {
       const from = reply.length
       const { total } = journal
-      const wasClosing = session.isClosing
+      const { isClosing, replyMode } = session
       call.request = own
-      const wasHeard = session.replyMode === 'on'
-      // The user, or what he may, can have changed since it was queued.
-      const refusal =
-        journal.length > EXEC_RECORDS_BYTES_MAX
-          ? TOO_MANY_RECORDS
-          : session.user.mayAll
-            ? null
-            : this.#permissions.lateRefusal(session, spec, own)
+      const refusal = this.#lateRefusal(session, spec, own)
       if (refusal === null) this.#execute(session, this.#commands.get(spec)!)
       else this.#refuseQueued(refusal)
-      if (journal.total !== total) seen |= this.bits & (STOCK | WRITE | KEYLESS)
-      else seen |= this.bits & STOCK
-      // What was answered before CLIENT REPLY OFF has been answered; after CLIENT KILL of oneself nothing is.
-      if (wasClosing) reply.length = from
+      seen |= this.bits & (journal.total === total ? STOCK : STOCK | WRITE | KEYLESS)
+      // After CLIENT KILL of oneself nothing is answered; what was answered before CLIENT REPLY OFF has been answered.
+      if (isClosing) reply.length = from
       else if (session.replyMode === 'off' || session.replyMode === 'skip') {
-        if (wasHeard && session.replyMode === 'off') reply.floor = from
+        if (replyMode === 'on') reply.floor = from
         reply.length = reply.floor
       }
     }
@@ -278,6 +271,12 @@ export class Dispatcher {
     this.#stats.commandsProcessed += queued.length
     call.request = request
     this.bits = seen
+  }
+
+  /** Why a queued request does not run after all: its user, or what he may, can have changed since. */
+  #lateRefusal(session: Session, spec: CommandSpec, request: Request): string | null {
+    if (this.#call.engine.journal.length > EXEC_RECORDS_BYTES_MAX) return TOO_MANY_RECORDS
+    return session.user.mayAll ? null : this.#permissions.lateRefusal(session, spec, request)
   }
 
   #execute(session: Session, command: Command): void {
