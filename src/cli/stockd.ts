@@ -99,7 +99,7 @@ function welcome(node: Node, endpoint: NodeEndpoint | null): void {
   if (values['log-format'] === 'text' && values.logfile === '') {
     const isHere = values.bind.some((address) => ['127.0.0.1', '*', '0.0.0.0'].includes(address))
     const host = isHere ? '' : `-h ${values.bind[0].replace(/^-/, '')} `
-    const auth = values.requirepass === '' ? '' : ' (a password is set: --askpass)'
+    const auth = node.acl.defaultUser.isOpen ? '' : ' (a password is set: --askpass)'
     const way = node.port === 0 ? `-p ${node.tlsPort} --tls` : `-p ${node.port}`
     const kept = log === null ? 'nothing is kept: appendonly no' : `${values.dir} (appendfsync ${values.appendfsync})`
     process.stdout.write(

@@ -426,6 +426,31 @@ describe.skipIf(!HAS_REDIS)(`users beside redis-server (seed ${SEED})`, () => {
     await both('AUTH', 'default', 'x')
   })
 
+  it('shows users in RESP3 as in RESP2', async () => {
+    await both('ACL', 'SETUSER', 'all', 'on', 'nopass', '~*', '&*', '+@all', '(~a)', '>p')
+    await both('ACL', 'SETUSER', 'none', '%R~a', '~b', '&c', '(%W~x &y)', 'sanitize-payload')
+    const [a, b] = await Promise.all([redis.connect(), stockd.connect()])
+    for (const protocol of ['2', '3']) {
+      await Promise.all([a.command('HELLO', protocol), b.command('HELLO', protocol)])
+      for (const request of [
+        ['ACL', 'GETUSER', 'all'],
+        ['ACL', 'GETUSER', 'none'],
+        ['ACL', 'GETUSER', 'nobody'],
+        ['ACL', 'LIST'],
+        ['ACL', 'USERS'],
+        ['ACL', 'LOG'],
+      ]) {
+        const [x, y] = await Promise.all([a.command(...request), b.command(...request)])
+        expect(y.toString(), JSON.stringify(request)).toBe(x.toString())
+      }
+    }
+    await Promise.all([a.command('AUTH', 'nobody', 'x'), b.command('AUTH', 'nobody', 'x')])
+    const logs = await Promise.all([a.call('ACL', 'LOG'), b.call('ACL', 'LOG')])
+    expect(logs.map((log) => (log as Value[])[0])).toEqual([expect.any(Map), expect.any(Map)])
+    expect(logEntry((logs[1] as Value[])[0])).toEqual(logEntry((logs[0] as Value[])[0]))
+    await Promise.all([a.close(), b.close()])
+  })
+
   it('answers wrong arguments alike', async () => {
     for (const request of [
       ['ACL'],

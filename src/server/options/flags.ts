@@ -34,7 +34,7 @@ export function readFlags(argv: readonly string[]): Flags {
       const name = optionName(argument.slice(2, equals < 0 ? undefined : equals).toLowerCase())
       const spec = OPTIONS.get(name)
       if (spec === undefined) throw new StockdError('BAD_OPTION', unknownOption(name, '--'))
-      if (spec.secret) secrets.push(name)
+      if (spec.secret && !secrets.includes(name)) secrets.push(name)
       if (equals >= 0) {
         settings.push({ name, value: argument.slice(equals + 1) })
         continue

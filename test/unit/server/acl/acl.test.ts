@@ -305,6 +305,12 @@ describe('users that are kept', () => {
     expect(bob.transport.state).toBe('destroyed')
     expect(root.ask('ACL WHOAMI')).toBe('$7\r\ndefault\r\n')
     expect(start({ aclfile }).node.acl.lines()).toEqual(stage.node.acl.lines())
+    // Who asks is answered first.
+    const alice = stage.connect()
+    alice.ask('AUTH alice alice')
+    expect(alice.ask('ACL LOAD')).toBe('+OK\r\n')
+    expect(alice.session.isClosing).toBe(true)
+    expect(alice.ask('PING')).toBe('')
   })
 
   it('without a default user in the file leave the default user open', () => {
