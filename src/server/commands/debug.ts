@@ -22,6 +22,29 @@ import { keyless, writeHelp } from './keyless.ts'
 const SLEEP_SECONDS_MAX = 3600
 const POPULATE_MAX = 10_000_000
 
+/** Words of redis-server's DEBUG that have no honest answer here, and why. */
+const REFUSED: ReadonlyMap<string, string> = new Map([
+  ...['ASSERT', 'OOM', 'PANIC', 'SEGFAULT'].map((name): [string, string] => [name, 'a node is ended by SHUTDOWN or a signal']),
+  ...['RESTART', 'CRASH-AND-RECOVER'].map((name): [string, string] => [name, 'a node is started by whoever stopped it']),
+  ...[
+    'LISTPACK',
+    'QUICKLIST',
+    'HTSTATS',
+    'HTSTATS-KEY',
+    'SDSLEN',
+    'STRUCTSIZE',
+    'MALLCTL',
+    'MALLCTL-STR',
+    'REPLYBUFFER',
+    'DICT-RESIZING',
+  ].map((name): [string, string] => [name, 'values and buffers have other forms here: MEMORY USAGE and DEBUG JMAP tell of them']),
+  ['LOADAOF', 'the log is loaded when a node starts; DEBUG RELOAD shows that all of the state can be written and read again'],
+  ['CHANGE-REPL-ID', 'there are no replicas'],
+  ['REPLICATE', 'there are no replicas'],
+  ['PAUSE-CRON', 'holds on stock would not expire'],
+  ['SET-DISABLE-DENY-SCRIPTS', 'there are no scripts'],
+])
+
 interface Word {
   readonly name: string
   /** Arguments, DEBUG and the word included; negative: at least so many. */
@@ -168,6 +191,8 @@ export function debugCommands(node: Node): CommandSpec[] {
       run(call) {
         const { request, reply } = call
         if (request.argc === 2 && request.is(1, 'HELP')) return writeHelp(call, 'DEBUG', help)
+        const refusal = REFUSED.get(request.latin1(1).toUpperCase())
+        if (refusal !== undefined) return reply.error(`ERR DEBUG ${request.latin1(1).toUpperCase()} is not supported: ${refusal}`)
         const word = words.find((one) => request.is(1, one.name))
         if (word === undefined || (word.arity >= 0 ? request.argc !== word.arity : request.argc < -word.arity)) {
           return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try DEBUG HELP.`)

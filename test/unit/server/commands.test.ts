@@ -387,6 +387,35 @@ describe('DEBUG', () => {
     expect(client.ask('DEBUG DIGEST')).toBe(digest)
   })
 
+  it('DIGEST-VALUE is the same for equal values of whatever keys, and zeros for none', () => {
+    const client = new NodeStage({ 'enable-debug-command': 'yes' }).connect()
+    for (const [make, key] of [
+      ['SET s v', 's'],
+      ['HSET h f v', 'h'],
+      ['RPUSH l a b', 'l'],
+      ['SADD t 1 2', 't'],
+      ['ZADD z 1 a', 'z'],
+    ]) {
+      client.ask(make)
+      client.ask(`COPY ${key} ${key}2`)
+      const [one, other] = client.ask(`DEBUG DIGEST-VALUE ${key} ${key}2`).match(/[0-9a-f]{40}/g)!
+      expect(one).toBe(other)
+      expect(one).not.toBe('0'.repeat(40))
+      client.ask(`PEXPIRE ${key} 100000`)
+      expect(client.ask(`DEBUG DIGEST-VALUE ${key}`)).not.toContain(one)
+    }
+    expect(client.ask('DEBUG DIGEST-VALUE nothing')).toBe(`*1\r\n$40\r\n${'0'.repeat(40)}\r\n`)
+  })
+
+  it('what has no honest answer says why', () => {
+    const client = new NodeStage({ 'enable-debug-command': 'yes' }).connect()
+    expect(client.ask('DEBUG loadaof')).toMatch(/^-ERR DEBUG LOADAOF is not supported: the log is loaded when a node starts/)
+    expect(client.ask('DEBUG SEGFAULT')).toMatch(/^-ERR DEBUG SEGFAULT is not supported/)
+    expect(client.ask('DEBUG QUICKLIST-PACKED-THRESHOLD 1kb')).toBe('+OK\r\n')
+    expect(client.ask('DEBUG QUICKLIST-PACKED-THRESHOLD x')).toBe('-ERR argument must be a memory value\r\n')
+    expect(client.ask('DEBUG CONFIG-REWRITE-FORCE-ALL')).toMatch(/without a config file/)
+  })
+
   it('POPULATE makes keys that are not there yet, like clients would', () => {
     const stage = new NodeStage({ 'enable-debug-command': 'yes' })
     const client = stage.connect()

@@ -116,6 +116,14 @@ describe('changes at run time', () => {
     expect(['maxmemory-samples', 'timeout'].map((name) => options.text(name))).toEqual(['7', '6'])
   })
 
+  it('can be written with their defaults, and read again', () => {
+    const content = rewritten('', new Options({ maxclients: 7 }), { withDefaults: true })
+    const again = new Options()
+    again.load(parseOptionFile(content, 'f'))
+    expect(again.values).toEqual(new Options({ maxclients: 7 }).values)
+    expect(content).toMatch(/^hz 10$/m)
+  })
+
   it('a password may hold any character, in the file too', () => {
     const options = new Options()
     expect(change(options, 'requirepass', 'a\n\0 "b"')).toBe('OK')
