@@ -70,6 +70,12 @@ export const SKIPPED: Readonly<Record<string, Readonly<Record<string, string>>>>
   'unit/auth': {
     'MASTERAUTH test with binary password': REPLICAS,
   },
+  'unit/acl-v2': {
+    '/Test BITFIELD with': BITMAPS,
+    'Test various odd commands for key permissions': DUMP,
+    'Intersection cardinaltiy commands are access commands': HYPERLOGLOG,
+    'Test sort with ACL permissions': SORT,
+  },
   'unit/acl': {
     'ACLs including of a type includes also subcommands': STREAMS,
     'ACL GETUSER provides reasonable results': 'a category without commands (@bitmap) leaves no trace in what a user may',
