@@ -389,7 +389,7 @@ describe.skipIf(!HAS_REDIS)('transactions', () => {
   })
 
   for (const [name, story] of Object.entries(STORIES)) {
-    it(name, async () => {
+    it(`${name}, byte for byte`, async () => {
       const lines = linesOf(story)
       const [expected, got] = await Promise.all([told(redis, lines), told(stockd, lines)])
       expect(got).toEqual(expected)
@@ -558,11 +558,39 @@ describe.skipIf(!HAS_REDIS)('transactions', () => {
   })
 })
 
+describe('WATCH', () => {
+  it.each(['always', 'everysec'])('lets many add to one number at the same time, under %s, and after kill -9 as well', async (policy) => {
+    const args = ['--appendonly', 'yes', '--appendfsync', policy]
+    let added = 0
+    const add = async (client: RawClient): Promise<void> => {
+      for (let done = 0; done < 25;) {
+        await client.command('WATCH', 'n')
+        const n = Number(await client.call('GET', 'n'))
+        await client.pipeline([['MULTI'], ['SET', 'n', n + 1], ['RPUSH', 'seen', n]])
+        if ((await client.call('EXEC')) === null) continue
+        done++
+        added++
+      }
+    }
+    const { dir } = await (async () => {
+      await using node = await startNode({ args })
+      const clients = await Promise.all(Array.from({ length: 5 }, () => node.connect()))
+      await Promise.all(clients.map(add))
+      await node.kill9()
+      return node
+    })()
+    await using node = await startNode({ args, dir })
+    await using client = await node.connect()
+    expect(await client.call('GET', 'n')).toBe(String(added))
+    expect(await client.call('LRANGE', 'seen', 0, -1)).toEqual(Array.from({ length: added }, (_, n) => String(n)))
+  })
+})
+
 describe('a log that was torn', () => {
   it(`has all of an EXEC or nothing (SEED=${SEED})`, async () => {
     const args = ['--appendonly', 'yes', '--appendfsync', 'no']
     const random = new Random(SEED).fork('torn')
-    let { dir } = await (async () => {
+    const { dir } = await (async () => {
       await using node = await startNode({ args })
       await using setup = await node.connect()
       expect(await setup.call('STOCK.CREATE', 'sku', '1000000')).toBe(1)
@@ -594,7 +622,7 @@ describe('a log that was torn', () => {
       .toSorted((a, b) => Number(a.split('.')[2]) - Number(b.split('.')[2]))
       .at(-1)!
     const { size } = statSync(join(logDir, newest))
-    let different = new Set<unknown>()
+    const different = new Set<unknown>()
     for (let i = 0; i < 6; i++) {
       const torn = tempDir()
       cpSync(dir, torn, { recursive: true })
@@ -602,7 +630,7 @@ describe('a log that was torn', () => {
       await using node = await startNode({ args, dir: torn })
       await using client = await node.connect()
       const first = await client.call('GET', 'first')
-      different = different.add(first)
+      different.add(first)
       expect(await client.call('GET', 'last')).toBe(first)
       expect(await client.call('STOCK.GET', 'sku')).toBe(1_000_000 - Number(first ?? 0))
       await client.command('SELECT', '1')
