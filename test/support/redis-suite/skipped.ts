@@ -94,12 +94,6 @@ export const SKIPPED: Readonly<Record<string, Readonly<Record<string, string>>>>
     'ACL LOG can accept a numerical argument to show less entries': NO_SCRIPTER,
     'ACL LOG entries are limited to a maximum amount': NO_SCRIPTER,
   },
-  'unit/acl-v2': {
-    '/Test BITFIELD': BITMAPS,
-    'Test various odd commands for key permissions': DUMP,
-    'Intersection cardinaltiy commands are access commands': HYPERLOGLOG,
-    'Test sort with ACL permissions': SORT,
-  },
   'unit/info': {
     'errorstats: failed call within LUA': SCRIPTS,
     'errorstats: failed call NOSCRIPT error': SCRIPTS,
