@@ -208,7 +208,8 @@ export class Session implements Client {
     this.isAuthenticated = user.isOpen
     this.noEvict = false
     this.noTouch = false
-    this.replyMode = 'on'
+    // CLIENT REPLY SKIP has meant the reply of RESET itself.
+    if (this.replyMode !== 'skip') this.replyMode = 'on'
     this.listening?.end()
   }
 }
