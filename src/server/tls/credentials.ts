@@ -28,8 +28,17 @@ export interface Credentials {
   readonly warnings: readonly string[]
 }
 
-/** Reads what the options name. Throws StockdError BAD_OPTION. */
+/** Reads what the options name. Throws StockdError BAD_OPTION, and nothing else: whatever files hold must not end a node that runs. */
 export function readCredentials(values: OptionValues, now: number): Credentials {
+  try {
+    return read(values, now)
+  } catch (error) {
+    if (error instanceof StockdError) throw error
+    throw refusal(`certificate and key cannot be used: ${oneLine(error instanceof Error ? error.message : String(error))}`, error)
+  }
+}
+
+function read(values: OptionValues, now: number): Credentials {
   const certFile = values['tls-cert-file']
   const keyFile = values['tls-key-file']
   if (certFile === '')
@@ -81,7 +90,11 @@ function tried(options: TlsOptions, values: OptionValues): void {
 
 function readText(option: string, path: string): string {
   try {
-    if (statSync(path).size > FILE_BYTES_MAX) throw refusal(`${option} ${quoted(path)} is too large for a file of certificates or keys`)
+    const stats = statSync(path)
+    if (stats.isDirectory()) throw refusal(`${option} ${quoted(path)} is a directory`)
+    // A pipe would be waited for, a device read for ever.
+    if (!stats.isFile()) throw refusal(`${option} ${quoted(path)} is no plain file`)
+    if (stats.size > FILE_BYTES_MAX) throw refusal(`${option} ${quoted(path)} is too large for a file of certificates or keys`)
     return readFileSync(path, 'latin1')
   } catch (error) {
     if (error instanceof StockdError) throw error
@@ -93,7 +106,6 @@ function whyNotRead(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ENOENT' || code === 'ENOTDIR') return 'is not there'
   if (code === 'EACCES' || code === 'EPERM') return 'may not be read by this user'
-  if (code === 'EISDIR') return 'is a directory'
   return `cannot be read (${code ?? 'unknown error'})`
 }
 

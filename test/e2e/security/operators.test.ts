@@ -1,5 +1,6 @@
 // SECURITY, section 1: what only an operator may do, and what nobody may.
 
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ErrorReply } from '../../support/raw-client.ts'
 import { startNode } from '../../support/server.ts'
@@ -11,6 +12,44 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   expect(await node.stop()).toEqual({ code: 0, signal: null })
+})
+
+describe('secrets', () => {
+  it('are in no place where others look: MONITOR, SLOWLOG, ACL LOG, CLIENT LIST, INFO, the log, the list of processes', async () => {
+    const args = ['--slowlog-log-slower-than', '0', '--loglevel', 'debug']
+    await using server = await startNode({ args, env: { STOCKD_REQUIREPASS: 'hunter2' } })
+    await using monitor = await server.connect()
+    await using client = await server.connect()
+    expect(await monitor.call('AUTH', 'hunter2')).toBe('OK')
+    expect(await monitor.call('MONITOR')).toBe('OK')
+    const secrets = ['hunter2', 'hunter3', 'hunter4', 'hunter5', 'hunter6', 'hunter7']
+    for (const command of [
+      ['AUTH', 'hunter3'],
+      ['AUTH', 'default', 'hunter2'],
+      ['HELLO', '3', 'AUTH', 'default', 'hunter2'],
+      ['ACL', 'SETUSER', 'someone', 'on', '>hunter4', '+@all'],
+      ['CONFIG', 'SET', 'requirepass', 'hunter5'],
+      ['CONFIG', 'SET', 'maxclients', '100', 'tls-key-file-pass', 'hunter6'],
+      ['HELLO', '2', 'AUTH', 'someone', 'hunter7'],
+    ])
+      await client.command(...command)
+    const places = [
+      ['SLOWLOG', 'GET', '-1'],
+      ['ACL', 'LOG'],
+      ['ACL', 'LIST'],
+      ['ACL', 'GETUSER', 'someone'],
+      ['CLIENT', 'LIST'],
+      ['INFO', 'everything'],
+    ]
+    let seen = ''
+    for (const place of places) seen += (await client.command(...place)).toString('latin1')
+    await client.command('ECHO', 'the end')
+    for (let line = ''; !line.includes('the end'); seen += line) line = (await monitor.read()).toString('latin1')
+    seen += server.log()
+    if (process.platform === 'linux') seen += readFileSync(`/proc/${server.pid}/cmdline`, 'latin1')
+    expect(seen).toMatch(/\(redacted\)/)
+    for (const secret of secrets) expect(seen.includes(secret), secret).toBe(false)
+  })
 })
 
 describe('row: dangerous', () => {

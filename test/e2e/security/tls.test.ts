@@ -373,7 +373,7 @@ describe.skipIf(!HAS_OPENSSL)('TLS', () => {
   })
 
   describe('a start that cannot serve TLS', () => {
-    it('is refused with the file and what is wrong with it', { timeout: 60_000 }, async () => {
+    it('is refused with the file and what is wrong with it', { timeout: 120_000 }, async () => {
       const locked = authority.sign('locked', { pass: 'open sesame' })
       const nonsense = join(tempDir(), 'nonsense.pem')
       writeFileSync(nonsense, 'nonsense')
@@ -390,6 +390,7 @@ describe.skipIf(!HAS_OPENSSL)('TLS', () => {
         [['--tls-cert-file', cert], /tls-key-file is needed/],
         [pair('/nowhere.crt', key), /tls-cert-file "\/nowhere\.crt" is not there/],
         [pair(tempDir(), key), /tls-cert-file ".*" is a directory/],
+        [pair('/dev/zero', key), /tls-cert-file "\/dev\/zero" is no plain file/],
         [pair(nonsense, key), /tls-cert-file ".*nonsense\.pem" has no certificate in it/],
         [pair(cert, '/nowhere.key'), /tls-key-file "\/nowhere\.key" is not there/],
         [pair(cert, cert), /tls-key-file ".*" has no private key in it/],
