@@ -16,7 +16,7 @@ export class LatencyEvent {
 }
 
 export class Latency {
-  /** 'command', 'fast-command', 'aof-write', 'aof-fsync-always', 'expire-cycle' ... */
+  /** 'command', 'fast-command', 'aof-write', 'expire-cycle' */
   readonly events = new Map<string, LatencyEvent>()
 
   /** A spike; the caller has compared it with the threshold. */

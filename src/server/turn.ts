@@ -249,7 +249,9 @@ export class Turn {
       if (this.#dispatcher.watches.isAny) this.#dispatcher.watches.drain()
       this.log.append(journal.buffer, journal.length, journal.records, this.#engine.now)
       journal.drained()
+      const began = this.#spikeClock()
       this.log.write()
+      this.#spiked('aof-write', began)
     }
     // The state is what was appended: now the log may hear of its disk. An fsync that is done lets the replies leave right behind it.
     while (this.#afterwards.length > 0) for (const run of this.#afterwards.splice(0)) run()
@@ -438,11 +440,25 @@ export class Turn {
     }
     const { journal } = engine
     const from = journal.length
+    const began = this.#spikeClock()
     engine.advance(now)
+    this.#spiked('expire-cycle', began)
     if (this.isStrict && journal.length !== from) {
       this.#dirty.wrote(journal.buffer, from, journal.length, this.lsn)
       this.#dirty.stock = this.lsn
     }
+  }
+
+  /** The time, if LATENCY wants to know how long this takes; else 0. */
+  #spikeClock(): number {
+    return this.#dispatcher.gate.spikeMicros === Infinity ? 0 : this.#env.clock.micros()
+  }
+
+  #spiked(name: string, began: number): void {
+    if (began === 0) return
+    const micros = this.#env.clock.micros() - began
+    if (micros < this.#dispatcher.gate.spikeMicros) return
+    this.#stats.latency.add(name, Math.floor(this.#engine.now / 1000), Math.round(micros / 1000))
   }
 
   /** Opens the next turn, for the sessions that have input left and for what is due. */

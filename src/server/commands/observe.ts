@@ -406,7 +406,6 @@ const CAUSES: ReadonlyMap<string, string> = new Map([
   ['command', 'slow commands ran: SLOWLOG GET names them'],
   ['fast-command', 'even quick commands were slow: look for other programs on the processor, swapping, or a pause of the collector'],
   ['aof-write', 'the log was slow to write: look at the disk'],
-  ['aof-fsync-always', 'the disk was slow to sync: appendfsync everysec waits for it less often'],
   ['expire-cycle', 'many keys or holds ended at once'],
 ])
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { STOCKD_VERSION } from '../../../src/server/version.ts'
 import { NodeStage } from './node-stage.ts'
+import { FakeLog } from './stage.ts'
 
 const WRONG = '-WRONGPASS invalid username-password pair or user is disabled.\r\n'
 
@@ -335,6 +336,31 @@ describe('passwords', () => {
 })
 
 describe('LATENCY', () => {
+  it('hears of a log that is slow to write, and of keys that took long to expire', () => {
+    class SlowLog extends FakeLog {
+      override write(): void {
+        super.write()
+        stage.env.now += 7
+      }
+    }
+    const stage: NodeStage = new NodeStage({}, new SlowLog())
+    const client = stage.connect()
+    client.ask('SET a b')
+    expect(client.ask('LATENCY LATEST')).toBe('*0\r\n')
+    client.ask('CONFIG SET latency-monitor-threshold 5')
+    client.ask('SET a b')
+    expect(client.ask('LATENCY LATEST')).toMatch(/^\*1\r\n\*4\r\n\$9\r\naof-write\r\n:\d+\r\n:7\r\n:7\r\n$/)
+    const { engine } = stage.node
+    const advance = engine.advance.bind(engine)
+    engine.advance = (now) => {
+      stage.env.now += 6
+      advance(now)
+    }
+    client.ask('PING')
+    expect(client.ask('LATENCY HISTORY expire-cycle')).toMatch(/:6\r\n$/)
+    client.ask('CONFIG SET latency-monitor-threshold 0')
+  })
+
   it('tells spikes as list, graph and advice', () => {
     const stage = new NodeStage()
     const client = stage.connect()
