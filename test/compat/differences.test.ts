@@ -14,7 +14,6 @@ const DIFFERENT: readonly [command: string, reason: string][] = [
   ['WAITAOF 0 0 0', 'Redis has it since 7.2; it is how a client asks for durability.'],
   ['CONFIG GET *', 'Its options are the ones that stockd has.'],
   ['CONFIG SET port 1234', 'Where a node listens is not changed while it runs (SECURITY.md).'],
-  ['CONFIG SET dir /tmp', 'Immutable, not merely protected: there is no option that unlocks it.'],
   ['COMMAND COUNT', 'There are fewer commands, and STOCK.* among them.'],
   ['MONITOR x', 'Not offered in this version.'],
   ['ACL USERS', 'One user, the default one, in this version.'],
