@@ -18,7 +18,7 @@ import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from '
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
-import { startNode } from '../server.ts'
+import { hasProgram, startNode } from '../server.ts'
 import type { Server } from '../server.ts'
 import { tempDir } from '../temp-dir.ts'
 import { SKIPPED } from './skipped.ts'
@@ -42,6 +42,10 @@ if (folder === undefined || !existsSync(join(folder, 'tests/test_helper.tcl'))) 
   console.error(
     "usage: npm run redis-suite -- <folder of redis-server 7.0.15's sources> [unit ...] [--outside] [--only <test>] [--verbose]",
   )
+  process.exit(2)
+}
+if (!hasProgram('tclsh')) {
+  console.error('tclsh is needed: apt-get install -y --no-install-recommends tcl')
   process.exit(2)
 }
 process.once('SIGINT', () => process.exit(130))
@@ -73,7 +77,7 @@ for (const unit of units) {
 const total = (count: (outcome: Outcome) => string[]): number => outcomes.reduce((sum, outcome) => sum + count(outcome).length, 0)
 console.log(
   `${units.length} units: ${total((o) => o.passed)} passed, ${total((o) => o.failed)} failed, ${total((o) => o.skipped)} skipped with a ` +
-    `reason, ${total((o) => o.ignored)} not for servers from outside`,
+    `reason, ${total((o) => o.ignored)} left out by their own tags`,
 )
 for (const problem of problems) console.log(`\nFAILED ${problem}`)
 process.exitCode = problems.length === 0 ? 0 : 1
@@ -81,7 +85,7 @@ process.exitCode = problems.length === 0 ? 0 : 1
 function summary({ unit, passed, failed, skipped, ignored, seconds }: Outcome): string {
   return (
     `${unit.padEnd(24)} ${String(passed.length).padStart(4)} passed ${String(failed.length).padStart(3)} failed ` +
-    `${String(skipped.length).padStart(3)} skipped ${String(ignored.length).padStart(3)} ignored ${seconds.toFixed(0).padStart(5)} s`
+    `${String(skipped.length).padStart(3)} skipped ${String(ignored.length).padStart(3)} by tags ${seconds.toFixed(0).padStart(5)} s`
   )
 }
 
