@@ -19,7 +19,7 @@ for (const [name, Ioredis] of [
   ['ioredis 6', Ioredis6],
   ['ioredis 5', Ioredis5 as unknown as typeof Ioredis6],
 ] as const) {
-  describe(name, () => {
+  describe(`${name}`, () => {
     it('listens on one connection and publishes on another, and subscribes again by itself when the connection breaks', async () => {
       const listener = new Ioredis(node.port, '127.0.0.1')
       const publisher = new Ioredis(node.port, '127.0.0.1')
