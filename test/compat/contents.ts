@@ -9,7 +9,10 @@ const CLOCKS_MS = 5000
 /** Per database and key: the value, and when it expires. */
 export type Contents = Map<string, { value: string; at: number | bigint }>
 
-export async function contentsOf(client: RawClient): Promise<Contents> {
+/** Whoever can be asked. */
+type Asked = Pick<RawClient, 'command' | 'call'>
+
+export async function contentsOf(client: Asked): Promise<Contents> {
   const all: Contents = new Map()
   for (let database = 0; database < 16; database++) {
     await client.command('SELECT', database)
@@ -26,7 +29,7 @@ export async function contentsOf(client: RawClient): Promise<Contents> {
 }
 
 /** The type and all that the key has in it, whatever the order of a hash table. */
-async function valueOf(client: RawClient, name: Buffer): Promise<string> {
+async function valueOf(client: Asked, name: Buffer): Promise<string> {
   const type = (await client.call('TYPE', name)) as string
   switch (type) {
     case 'hash':

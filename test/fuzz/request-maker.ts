@@ -114,6 +114,23 @@ const WORDS = [
   'a,b',
 ]
 
+const numbered = (n: number, one: (i: number) => string[]): string[] => Array.from({ length: n }, (_, i) => one(i)).flat()
+
+/** A key of every type in every form. */
+export const BEGINNING: readonly (readonly string[])[] = [
+  ['SET', 's:text', 'hello'],
+  ['SET', 's:number', '41'],
+  ['HSET', 'h:small', 'f1', '1', 'f2', 'text', '__proto__', 'x'],
+  ['HSET', 'h:large', ...numbered(150, (i) => [`f${i}`, `${i}`])],
+  ['RPUSH', 'l:small', 'a', 'b', 'm1', '3'],
+  ['RPUSH', 'l:large', ...numbered(200, (i) => [`m${i}`.padEnd(60, 'x')])],
+  ['SADD', 'i:set', '1', '2', '3', '-5'],
+  ['SADD', 'm:small', 'a', 'b', 'f1', '12'],
+  ['SADD', 'm:large', ...numbered(600, (i) => [`m${i}`])],
+  ['ZADD', 'z:small', '1', 'a', '2.5', 'b', '-inf', 'f1'],
+  ['ZADD', 'z:large', ...numbered(200, (i) => [String(i % 17), `m${i}`])],
+]
+
 export class RequestMaker {
   readonly #random: Random
   readonly #leaves: readonly Leaf[]
@@ -246,6 +263,7 @@ export class RequestMaker {
     if (name === 'function') return random.pick(['STOCK.RESERVE', 'stock.get', 'STOCK.CREATE', 'STOCK.CONFIRM', 'STOCK.X', 'GET'])
     if (/^(score|min|max|weight|increment)$/.test(name))
       return random.chance(0.7) ? random.pick(FLOATS) : random.pick([...SMALL, '(1', '[a', '-', '+'])
+    if (/burst|period/.test(name)) return random.pick(['1', '5', '60', '1000'])
     if (type === 'unix-time') return String(random.pick([1, 1000]) * random.pick([1_000, 1_001, 2_000, 4_000_000]) + random.below(3))
     if (type === 'integer' || /(^|-)(len|rank|start|stop|count|id|limit|bytes|ms|seconds)$/.test(name)) {
       if (/seconds/.test(name)) return String(random.pick([1, 2, 1000, 100_000]))
