@@ -30,10 +30,12 @@ export class RandomCompany {
   readonly #random: Random
 
   readonly #hasWaits: boolean
+  readonly #hasNotices: boolean
 
-  constructor(random: Random, hasWaits: boolean) {
+  constructor(random: Random, { hasWaits, hasNotices }: { hasWaits: boolean; hasNotices: boolean }) {
     this.#random = random
     this.#hasWaits = hasWaits
+    this.#hasNotices = hasNotices
   }
 
   next(): Step {
@@ -47,7 +49,8 @@ export class RandomCompany {
     const random = this.#random
     const args = this.#valid(client)
     // redis-server puts the notification of such a pop into the midst of its reply: nobody who listens could read on.
-    if (PATTERNS[client].startsWith('__') && /^B?Z(M?POP)/.test(args[0])) return ['ZCARD', this.#any(ZSETS)]
+    // Into that of EXEC, too.
+    if (this.#hasNotices && PATTERNS[client].startsWith('__') && /^(B?Z(M?POP)|MULTI)/.test(args[0])) return ['ZCARD', this.#any(ZSETS)]
     // Ids are each server's own, and leaving all channels has the order of a hash.
     const mayLose = !/^(CLIENT|S?UNSUBSCRIBE)$/.test(args[0])
     if (mayLose && random.chance(0.02)) args.splice(random.between(1, args.length), 1)
