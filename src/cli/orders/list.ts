@@ -1,4 +1,4 @@
-// `stockd-orders list`: orders of a buyer or of a seller, newest first, or of everybody, a page at a time.
+// `stockd-orders list`: orders of a buyer, of a seller or of everybody, newest first, a page at a time.
 
 import { StockdError } from '../../base/error.ts'
 import type { OrderPage, Page, Store } from '../../orders/store/store.ts'
@@ -18,7 +18,7 @@ interface Selection extends Page {
 
 export function addList(tool: OrdersTool): void {
   tool
-    .onStore('list', 'lists orders; those of a buyer or of a seller newest first')
+    .onStore('list', 'lists orders, newest first: those of a buyer, of a seller, or of everybody')
     .option('--buyer <id>', 'only those of this buyer')
     .option('--seller <id>', 'only those with items of this seller, and only these items')
     .option('--state <state>', `only those that are ${STATES.join(', ')}`, stateOf)
@@ -27,7 +27,8 @@ export function addList(tool: OrdersTool): void {
     .option('--after <mark>', 'go on from where the page before ended')
     .addHelpText(
       'after',
-      '\nWithout --buyer and --seller: from SQLite what was stored last comes first, from MySQL it goes by table and order id.\n' +
+      '\nNewest first is by when an order was made; of everybody in SQLite, by when it was stored. --state looks through as many orders\n' +
+        'as it takes to find those of that state.\n' +
         'With --json: {"orders":[...],"next":"..."}; give `next` to --after.',
     )
     .action(async (options) => {
@@ -54,7 +55,7 @@ async function list(store: Store, selection: Selection, out: Console): Promise<n
 function pageOf(store: Store, selection: Selection): Promise<OrderPage> {
   if (selection.buyer !== null) return store.ordersOfBuyer(selection.buyer, selection)
   if (selection.seller !== null) return store.ordersOfSeller(selection.seller, selection)
-  return store.orders(selection)
+  return store.newestOrders(selection)
 }
 
 /** An empty answer says why it may be empty. */

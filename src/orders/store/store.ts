@@ -166,6 +166,8 @@ export interface Store {
   order(id: string, withHistory: boolean): Promise<StoredOrder | null>
   ordersOfBuyer(buyer: string, page: Page): Promise<OrderPage>
   ordersOfSeller(seller: string, page: Page): Promise<OrderPage>
+  /** Of everybody, newest first: by when they were made, or by when they came into the store. */
+  newestOrders(page: Page): Promise<OrderPage>
   /** Every order, for reconciling: pages of unspecified but stable order. */
   orders(page: Page): Promise<OrderPage>
   eventsOfOrder(id: string): Promise<readonly { readonly pseq: number; readonly payload: Buffer }[]>

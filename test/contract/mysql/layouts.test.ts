@@ -91,6 +91,48 @@ describe.skipIf(!HAS_MARIADB)('orders in several databases', () => {
     expect(tablesIn(statements, 'orders').size).toBe(1)
   })
 
+  it('of everybody come newest first, a page of each table by its index, whatever was archived or stored meanwhile', async () => {
+    const store = open(server.fresh('newest'), { databases: 2, tables: 4 })
+    await store.migrate()
+    const told = new OrderStory({ seed: 11, buyers: 300 }).tell(900)
+    const [early, late] = [told.events.slice(0, 700), told.events.slice(700)]
+    for (const events of Map.groupBy(early, ({ part }) => part).values()) await store.apply(batchOf(events))
+    const newest = (orders: readonly { createdAt: number; id: string }[]): string[] =>
+      orders.toSorted((a, b) => b.createdAt - a.createdAt || Buffer.compare(Buffer.from(b.id), Buffer.from(a.id))).map(({ id }) => id)
+    const all = await store.newestOrders(ALL)
+    expect(all.orders.length).toBeGreaterThan(100)
+    expect(all.next).toBeNull()
+    const expected = newest(all.orders)
+    expect(all.orders.map(({ id }) => id)).toEqual(expected)
+    expect(all.orders.every(({ items }) => items.length > 0)).toBe(true)
+
+    const paged: string[] = []
+    let after: string | null = null
+    do {
+      const page = await store.newestOrders({ limit: 13, after, withHistory: true })
+      paged.push(...page.orders.map(({ id }) => id))
+      after = page.next
+      if (paged.length === 26) await store.archive(Number.MAX_SAFE_INTEGER, 40)
+      // What comes meanwhile is newer than all that was there.
+      if (paged.length === 39) for (const events of Map.groupBy(late, ({ part }) => part).values()) await store.apply(batchOf(events))
+    } while (after !== null)
+    expect(paged).toEqual(expected)
+    const confirmed = await store.newestOrders({ ...ALL, limit: 5, state: 'CONFIRMED' })
+    const everything = (await store.newestOrders(ALL)).orders
+    expect(everything.map(({ id }) => id).toSorted()).toEqual(told.orders.map(({ id }) => id).toSorted())
+    expect(confirmed.orders.map(({ id }) => id)).toEqual(newest(everything.filter(({ state }) => state === 'CONFIRMED')).slice(0, 5))
+
+    // Also in the middle of the list, each table by its index, and not sorted.
+    const [mark] = [(await store.newestOrders({ limit: 50, after: null, withHistory: true })).next]
+    const statements = await logged(() => store.newestOrders({ limit: 3, after: mark, withHistory: true }))
+    const [places] = statements.filter((statement) => statement.includes('UNION ALL'))
+    expect(tablesIn([places], 'orders').size + tablesIn([places], 'orders_history').size).toBe(8)
+    const plan = await server.query(`EXPLAIN ${places}`)
+    const tables = plan.filter(({ table }) => String(table).startsWith('orders_'))
+    expect(tables).toHaveLength(8)
+    for (const row of tables) expect(row).toMatchObject({ key: 'newest', Extra: expect.not.stringContaining('filesort') as string })
+  })
+
   it('may be on several servers, and are refused when these are named in another order', async () => {
     await using second = await startMariaDb()
     const name = server.name('two')
@@ -201,7 +243,9 @@ describe.skipIf(!HAS_MARIADB)('migrations', () => {
     const url = server.fresh('quiet')
     const name = url.slice(url.lastIndexOf('/') + 1)
     const store = open(url)
-    expect((await store.migrations()).map(({ state }) => state)).toEqual(['pending', 'pending'])
+    expect(new Set((await store.migrations()).map(({ database, state }) => `${database.slice(name.length)} ${state}`))).toEqual(
+      new Set(['_00 pending', '_01 pending']),
+    )
     await store.migrate()
     const before = await digest(name)
     await store.migrate()
@@ -214,6 +258,26 @@ describe.skipIf(!HAS_MARIADB)('migrations', () => {
     await plain.probe()
     expect((await plain.examine()).filter(({ level }) => level === 'error')).toEqual([])
     await plain.close()
+  })
+
+  it('give tables of before the index for the newest orders, which are not read without it', async () => {
+    const url = server.fresh('before')
+    const name = url.slice(url.lastIndexOf('/') + 1)
+    const store = open(url, 2)
+    await store.migrate()
+    const without = ['orders_00', 'orders_01', 'orders_history_00', 'orders_history_01']
+    for (const table of without) await server.query(`ALTER TABLE ${name}_01.${table} DROP INDEX newest`)
+    await server.query(`DELETE FROM ${name}_01.stockd_migration WHERE name = '2_newest'`)
+    const again = open(url, 2)
+    const page = { limit: 5, after: null, withHistory: false }
+    await expect(again.newestOrders(page)).rejects.toThrow(/lacks 2_newest: run stockd-orders migrate/)
+    expect((await again.migrate()).map(({ state }) => state)).toEqual(Array.from({ length: 4 }, () => 'applied'))
+    expect(await again.newestOrders(page)).toEqual({ orders: [], next: null })
+    const indexed = await server.query(
+      `SELECT DISTINCT table_name AS t FROM information_schema.statistics WHERE table_schema = '${name}_01' AND index_name = 'newest' ORDER BY 1`,
+    )
+    expect(indexed.map((row) => String(row.t))).toEqual(without)
+    for (const one of [store, again]) await one.close()
   })
 
   it('work for a user who may not make databases, when they are there', async () => {

@@ -236,6 +236,12 @@ export class MysqlStore implements Store {
     return this.#queries.ordersOfSeller(seller, page)
   }
 
+  async newestOrders(page: Page): Promise<OrderPage> {
+    // Tables of an earlier version have no index for it, and would be read whole.
+    await Promise.all(this.#layout.databases.map((database) => this.#makeReady(database)))
+    return this.#queries.newest(page)
+  }
+
   async orders(page: Page): Promise<OrderPage> {
     await this.#checkLayout()
     return this.#queries.orders(page)

@@ -1,6 +1,7 @@
-// Reads orders: one by id, pages by buyer, by seller, or all.
+// Reads orders: one by id, pages by buyer, by seller, or of all, newest first.
 //
 // A buyer's orders are in one table of one database. A seller's are found in one table of each database, and then read where they are.
+// The newest of all are the newest of each table, merged: each table gives one page and no more, by its index.
 // History is read together with the live tables as one list, so an order that is archived between two pages keeps its place.
 
 import { bytesOfName } from '../name.ts'
@@ -10,6 +11,7 @@ import { ITEM_COLUMNS, ORDER_COLUMNS } from './order-tables.ts'
 import { markText, readMark, type PageMark } from './page-mark.ts'
 import { bytes, decimalOrNull, int, name, nameOrNull, text, type MysqlServer, type Row, type Session } from './server.ts'
 import { list, literal } from './sql-text.ts'
+import { NEWEST_INDEX } from './tables.ts'
 
 const LIVE = ''
 const HISTORY = '_history'
@@ -17,11 +19,19 @@ type Suffix = typeof LIVE | typeof HISTORY
 
 const suffixes = (withHistory: boolean): readonly Suffix[] => (withHistory ? [LIVE, HISTORY] : [LIVE])
 
-interface SellerRow {
+/** Where an order is found. */
+interface OrderPlace {
   readonly createdAt: number
   readonly id: Buffer
   readonly shard: number
   readonly suffix: Suffix
+}
+
+interface PartOfList {
+  readonly limit: number
+  /** Where the part before ended. */
+  readonly mark: PageMark | null
+  readonly withHistory: boolean
 }
 
 export class OrderQueries {
@@ -65,25 +75,35 @@ export class OrderQueries {
   }
 
   /** A seller sees what is his in each order. */
-  async ordersOfSeller(seller: string, { limit, after, withHistory, state }: Page): Promise<OrderPage> {
+  async ordersOfSeller(seller: string, page: Page): Promise<OrderPage> {
     const key = bytesOfName(seller)
+    const { orders, next } = await this.#pageOfPlaces(page, (part) => this.#ofSeller(key, part))
+    return { orders: orders.map((order) => ({ ...order, items: order.items.filter((item) => item.seller === seller) })), next }
+  }
+
+  newest(page: Page): Promise<OrderPage> {
+    return this.#pageOfPlaces(page, (part) => this.#ofAll(part))
+  }
+
+  /** @param places at least `limit + 1` of them behind a mark, newest first, if there are so many */
+  async #pageOfPlaces(
+    { limit, after, withHistory, state }: Page,
+    places: (part: PartOfList) => Promise<readonly OrderPlace[]>,
+  ): Promise<OrderPage> {
     const found: StoredOrder[] = []
     let mark = after === null ? null : readMark(after)
     // One round finds the page, unless only some states are wanted, or an order was moved meanwhile.
     for (;;) {
-      const rows = await this.#sellerRows(key, { limit, mark, withHistory })
+      const rows = await places({ limit, mark, withHistory })
       const orders = await this.#ordersAt(rows.slice(0, limit + 1))
-      for (const order of orders) {
-        if (state !== undefined && order.state !== state) continue
-        found.push({ ...order, items: order.items.filter((item) => item.seller === seller) })
-      }
+      found.push(...(state === undefined ? orders : orders.filter((order) => order.state === state)))
       if (rows.length <= limit || found.length > limit) return pageOf(found, limit)
       const last = rows[limit]
       mark = { number: last.createdAt, id: last.id }
     }
   }
 
-  /** Every order: table by table, by id. */
+  /** Every order: table by table, by id, which no change of an order moves. */
   async orders({ limit, after, withHistory, state }: Page): Promise<OrderPage> {
     const mark = after === null ? null : readMark(after)
     const { databases, tables } = this.#layout.size
@@ -126,33 +146,50 @@ export class OrderQueries {
     return ((isHistory ? databases : 0) + this.#layout.databaseOfPart(shard >> 6).index) * tables + this.#layout.tableOfShard(shard)
   }
 
-  /** Newest first, from all databases: at least `limit + 1` of them, if there are so many. */
-  async #sellerRows(
-    seller: Buffer,
-    { limit, mark, withHistory }: { limit: number; mark: PageMark | null; withHistory: boolean },
-  ): Promise<SellerRow[]> {
+  async #ofSeller(seller: Buffer, { limit, mark, withHistory }: PartOfList): Promise<OrderPlace[]> {
     const table = this.#layout.tableOfSeller(seller)
-    const found = await Promise.all(
-      this.#layout.databases.map(async (database) => {
-        const sides = suffixes(withHistory).map((suffix) => {
-          const from = suffix === LIVE ? database.sharded('seller_orders', table) : database.single('seller_orders_history')
-          return `(SELECT created_at, order_id, shard, '${suffix}' AS suffix FROM ${from}
-            WHERE seller = ${literal(seller)}${behind(mark, 'order_id')} ORDER BY created_at DESC, order_id DESC LIMIT ${limit + 1})`
-        })
-        return this.#serverOf(database).rows(sides.join(' UNION ALL '))
+    return this.#newestPlaces(limit, (database) =>
+      suffixes(withHistory).map((suffix) => {
+        const from = suffix === LIVE ? database.sharded('seller_orders', table) : database.single('seller_orders_history')
+        return `(SELECT created_at, order_id, shard, '${suffix}' AS suffix FROM ${from}
+          WHERE seller = ${literal(seller)}${behind(mark, 'order_id')} ORDER BY created_at DESC, order_id DESC LIMIT ${limit + 1})`
       }),
     )
-    const rows = found.flat().map((row) => ({
+  }
+
+  /** The index by force: of a table whose statistics are old an optimizer may think that sorting all of it is less. */
+  async #ofAll({ limit, mark, withHistory }: PartOfList): Promise<OrderPlace[]> {
+    const tables = Array.from({ length: this.#layout.size.tables }, (_, table) => table)
+    return this.#newestPlaces(limit, (database) =>
+      suffixes(withHistory).flatMap((suffix) =>
+        tables.map(
+          (table) =>
+            `(SELECT created_at, id AS order_id, shard, '${suffix}' AS suffix FROM ${database.sharded(`orders${suffix}`, table)} FORCE INDEX (${NEWEST_INDEX})
+              WHERE TRUE${behind(mark, 'id')} ORDER BY created_at DESC, id DESC LIMIT ${limit + 1})`,
+        ),
+      ),
+    )
+  }
+
+  /** Newest first, from all databases: at least `limit + 1` of them, if there are so many. Each of `sides` ends by itself. */
+  async #newestPlaces(limit: number, sides: (database: Database) => readonly string[]): Promise<OrderPlace[]> {
+    const found = await Promise.all(
+      this.#layout.databases.map((database) => {
+        const all = sides(database).join(' UNION ALL ')
+        return this.#serverOf(database).rows(`${all} ORDER BY created_at DESC, order_id DESC LIMIT ${limit + 1}`)
+      }),
+    )
+    const places = found.flat().map((row) => ({
       createdAt: int(row.created_at),
       id: bytes(row.order_id),
       shard: int(row.shard),
       suffix: suffixOf(row),
     }))
-    return rows.toSorted((a, b) => b.createdAt - a.createdAt || Buffer.compare(b.id, a.id)).slice(0, limit + 1)
+    return places.toSorted((a, b) => b.createdAt - a.createdAt || Buffer.compare(b.id, a.id)).slice(0, limit + 1)
   }
 
   /** The orders themselves, in the same order. One that was moved since is left out; it comes with the history. */
-  async #ordersAt(rows: readonly SellerRow[]): Promise<StoredOrder[]> {
+  async #ordersAt(rows: readonly OrderPlace[]): Promise<StoredOrder[]> {
     const byDatabase = Map.groupBy(rows, ({ shard }) => this.#layout.databaseOfPart(shard >> 6))
     const found = new Map<string, StoredOrder>()
     await Promise.all(

@@ -1,7 +1,7 @@
 // Where a page of orders ended, opaque to who asks for the next one.
 //
-//   a buyer's or a seller's orders, newest first:   <created ms>.<order id in base64url>
-//   all orders, table by table:                     <number of the table>.<order id in base64url>
+//   newest first:                   <created ms>.<order id in base64url>
+//   all orders, table by table:     <number of the table>.<order id in base64url>
 //
 // An order that comes meanwhile moves no other to another page.
 

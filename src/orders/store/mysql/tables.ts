@@ -29,6 +29,10 @@ const orders = (indexes: string): string => `(
   ${indexes}
 ) ${OPTIONS}`
 
+/** For lists of everybody's orders. */
+export const NEWEST_INDEX = 'newest'
+const NEWEST = `KEY ${NEWEST_INDEX} (created_at, id)`
+
 const ITEMS = `(
   order_id VARBINARY(128) NOT NULL,
   sku VARBINARY(256) NOT NULL,
@@ -68,10 +72,10 @@ export function firstTables(database: Database, { tables }: LayoutSize): string[
   const made: string[] = []
   const add = (name: string, body: string): number => made.push(`CREATE TABLE IF NOT EXISTS ${name} ${body}`)
   for (let table = 0; table < tables; table++) {
-    add(database.sharded('orders', table), orders('KEY buyer (buyer, created_at, id), KEY updated (updated_at, state)'))
+    add(database.sharded('orders', table), orders(`KEY buyer (buyer, created_at, id), KEY updated (updated_at, state), ${NEWEST}`))
     add(database.sharded('order_items', table), ITEMS)
     add(database.sharded('seller_orders', table), SELLERS)
-    add(database.sharded('orders_history', table), orders('KEY buyer (buyer, created_at, id)'))
+    add(database.sharded('orders_history', table), orders(`KEY buyer (buyer, created_at, id), ${NEWEST}`))
     add(database.sharded('order_items_history', table), ITEMS)
   }
   add(
@@ -131,3 +135,6 @@ export function firstTables(database: Database, { tables }: LayoutSize): string[
   add(database.single('consumers'), `(name VARBINARY(255) NOT NULL PRIMARY KEY, seen_at BIGINT NOT NULL) ${OPTIONS}`)
   return made
 }
+
+/** For tables that were made before they had it. */
+export const addNewestIndex = (database: Database, table: string): string => `ALTER TABLE \`${database.name}\`.\`${table}\` ADD ${NEWEST}`

@@ -188,8 +188,12 @@ export class SqliteStore implements Store {
     return this.#db.transaction('read', () => this.#queries.page('seller', seller, page))
   }
 
-  async orders(page: Page): Promise<OrderPage> {
+  async newestOrders(page: Page): Promise<OrderPage> {
     return this.#db.transaction('read', () => this.#queries.page('all', null, page))
+  }
+
+  orders(page: Page): Promise<OrderPage> {
+    return this.newestOrders(page)
   }
 
   async eventsOfOrder(id: string): Promise<readonly { readonly pseq: number; readonly payload: Buffer }[]> {
