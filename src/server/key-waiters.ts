@@ -138,6 +138,11 @@ export class KeyWaiters {
   /** @returns false if there is nothing left for anybody. */
   #serveOne(waiter: Waiter, name: string): boolean {
     const { session, request, wanted } = waiter
+    // Closed in this turn: what it would be given would be lost.
+    if (session.isClosing) {
+      this.#forget(waiter)
+      return true
+    }
     const key = wanted.keys[waiter.names.indexOf(name)]
     const database = this.#engine.keyspace.databases[session.database]
     const { bytes, start, end } = request
@@ -148,13 +153,14 @@ export class KeyWaiters {
     reply.length = 0
     reply.floor = 0
     reply.protocol = session.protocol
+    const behind = session.pushed.length
     if (!wanted.serve(new Call(this.#engine, request, reply, session), key)) return false
     if (reply.errors !== 0) this.#stats.countError(reply.lastError)
     reply.errors = 0
     waiter.reply = Buffer.from(reply.buffer.subarray(0, reply.length))
     waiter.lsn = this.#turn.lsn
     this.#forget(waiter)
-    this.#turn.wake(session)
+    this.#turn.wake(session, behind)
     return true
   }
 }

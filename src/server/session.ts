@@ -29,6 +29,8 @@ export interface Parked {
   readonly isBlocking?: boolean
   /** What it waits for may never come: when the peer sends no more, the session closes without its answer, as in Redis. */
   readonly endsWithInput?: boolean
+  /** It is a request that has not run, rather than one whose reply is still to come. */
+  readonly isRequest?: boolean
   /** Its reply leaves when the log has acked this. */
   readonly lsn?: Lsn | undefined
   /** It is waited for no more: it answers now, or its session has gone. */
@@ -170,7 +172,12 @@ export class Session implements Client {
 
   /** Bytes of replies that have not reached the kernel (`omem=`). */
   get outputQueued(): number {
-    return this.heldBytes + this.pushedBytes + this.transport.queued
+    return this.outputKept + this.pushedBytes
+  }
+
+  /** Of these, the ones that the log or the peer keeps from leaving. The others leave when the turn ends. */
+  get outputKept(): number {
+    return this.heldBytes + this.transport.queued
   }
 
   /** Bytes of requests that wait (`qbuf=`). */

@@ -58,6 +58,14 @@ const NONE = 0 as Lsn
 /** Not a text that any error has. */
 const READY = Symbol('ready')
 
+/** A parked request that answers at the end of this turn. */
+interface Waking {
+  /** As ready, as out of time (null), or with an error. */
+  readonly why: typeof READY | null | string
+  /** So many messages came before its answer; those that came since stand behind it. */
+  readonly behind: number
+}
+
 /** What one session got in one turn: reply.buffer[start..end). */
 class Run {
   session: Session | null = null
@@ -134,8 +142,8 @@ export class Turn {
   readonly parked = new Set<Session>()
   /** Of these, the ones that have to be asked whether they are ready. The others are told: a thousand of them cost a turn nothing. */
   readonly #asked = new Set<Session>()
-  /** Of these, the ones that shall answer now: as ready, as out of time (null), or with an error. */
-  readonly #waking = new Map<Session, typeof READY | null | string>()
+  /** Of these, the ones that shall answer now. */
+  readonly #waking = new Map<Session, Waking>()
 
   /** What strict turns wait for. */
   readonly #dirty = new Dirty()
@@ -209,7 +217,7 @@ export class Turn {
 
   /** Looks whether a session has been above its soft limit for too long: it may have been sent nothing since. */
   checkOutput(session: Session): void {
-    if (session.overSoftSince > 0 && !session.isClosing) this.#limitOutput(session, 0, this.#env.clock.now())
+    if (session.overSoftSince > 0 && !session.isClosing) this.#limitSoft(session, this.#env.clock.now())
   }
 
   /** Takes no more input from anybody: the node stops. What has come is still answered. */
@@ -260,8 +268,7 @@ export class Turn {
     this.#stats.turns++
     const micros = this.#env.clock.micros() - this.#began
     if (micros > this.#stats.longestTurn) this.#stats.longestTurn = micros
-    if (this.#ready.length > 0 || this.#waking.size > 0 || (this.#engine.nextDeadline() <= this.#engine.now && this.log.refusal() === null))
-      this.#next()
+    if (this.#ready.length > 0 || this.#waking.size > 0 || this.#isAnyReady() || this.#isAnyDue()) this.#next()
   }
 
   /**
@@ -311,7 +318,7 @@ export class Turn {
 
   /** The peer has taken what was queued for it. */
   drained(session: Session): void {
-    if (session.isReadingPaused && session.outputQueued <= OUTPUT_PAUSE_BYTES / 2) this.#goOn(session)
+    if (session.isReadingPaused && session.outputKept <= OUTPUT_PAUSE_BYTES / 2) this.#goOn(session)
   }
 
   /** The connection is gone. */
@@ -359,15 +366,15 @@ export class Turn {
       // Who is asked is asked at the end of the turn, when it may just have become ready.
       if (this.#asked.has(session) || this.#waking.has(session)) continue
       session.parked!.unparked?.()
-      this.#waking.set(session, null)
+      this.#wakes(session, null)
     }
     if (isAnyDue || this.#isAnyReady()) this.begin()
   }
 
-  /** The request that this session has parked is ready: it is answered at the end of a turn. */
-  wake(session: Session): void {
+  /** The request that this session has parked is ready: it is answered at the end of a turn, behind so many of the turn's messages. */
+  wake(session: Session, behind = session.pushed.length): void {
     if (session.parked === null || this.#waking.has(session)) return
-    this.#waking.set(session, READY)
+    this.#wakes(session, READY, behind)
     this.begin()
   }
 
@@ -376,9 +383,13 @@ export class Turn {
     if (session.parked === null || this.#waking.has(session)) return false
     // From now on it waits for nothing: what comes in the rest of this turn is for others.
     session.parked.unparked?.()
-    this.#waking.set(session, error)
+    this.#wakes(session, error)
     this.begin()
     return true
+  }
+
+  #wakes(session: Session, why: Waking['why'], behind = session.pushed.length): void {
+    this.#waking.set(session, { why, behind })
   }
 
   /** Closes the session when all its replies have left. */
@@ -387,7 +398,13 @@ export class Turn {
     if (session.held.length === 0 && !this.#hasRun(session)) hangUp(session)
   }
 
+  /** True if a hold's or a key's time has come, and may be told to the log. */
+  #isAnyDue(): boolean {
+    return this.#engine.nextDeadline() <= this.#engine.now && this.log.refusal() === null
+  }
+
   #isAnyReady(): boolean {
+    if (this.#asked.size === 0) return false
     for (const session of this.#asked) if (session.parked!.isReady!()) return true
     return false
   }
@@ -398,22 +415,25 @@ export class Turn {
     const waking = this.#waking
     for (const session of this.#asked) {
       const parked = session.parked!
-      if (!waking.has(session) && (parked.deadline <= now || parked.isReady!())) waking.set(session, null)
+      if (!waking.has(session) && (parked.deadline <= now || parked.isReady!())) this.#wakes(session, null)
     }
-    // A copy: an answer may park its session again, or wake another.
-    const due = [...waking]
-    waking.clear()
-    for (const [session, why] of due) this.#answer(session, why)
+    // An answer may wake another, which then stands behind.
+    for (const [session, { why, behind }] of waking) {
+      waking.delete(session)
+      // Who was closed meanwhile is not there any more: what it had put off does not happen.
+      if (session.isClosing) this.#forget(session)
+      else this.#answer(session, why, behind)
+    }
   }
 
-  #answer(session: Session, why: typeof READY | null | string): void {
+  #answer(session: Session, why: Waking['why'], behind: number): void {
     const reply = this.#reply
     const parked = session.parked!
     session.parked = null
     parked.unparked?.()
     this.parked.delete(session)
     this.#asked.delete(session)
-    const run = this.#open(session)
+    const run = this.#open(session, behind)
     const from = reply.length
     reply.floor = from
     this.#running = session
@@ -421,7 +441,7 @@ export class Turn {
     else parked.answer(reply, why === null && parked.isReady?.() !== true)
     reply.errors = 0
     if (reply.isTooLong) this.#tooLong(session)
-    else if (session.replyMode !== 'on') silence(session, reply)
+    else if (parked.isRequest !== true && session.replyMode !== 'on') silence(session, reply)
     if (parked.lsn !== undefined) {
       session.lastLsn = parked.lsn
       this.#markUntil(parked.lsn, run, from)
@@ -470,7 +490,7 @@ export class Turn {
     for (const session of ready) {
       session.isReady = false
       // Whoever does not take its replies is called by `drained`.
-      if (session.isClosing || session.parked !== null || session.outputQueued > OUTPUT_PAUSE_BYTES) continue
+      if (session.isClosing || session.parked !== null || session.outputKept > OUTPUT_PAUSE_BYTES) continue
       this.#work(session)
       session.parser.keep(this.#engine.now)
       if (session.isReady) continue
@@ -534,10 +554,7 @@ export class Turn {
         break
       }
       commands++
-      const wrote = journal.length !== recordsFrom
-      if (wrote) session.lastLsn = this.lsn
-      if (session.replyMode !== 'on') silence(session, reply)
-      if (wrote || this.isStrict) this.#mark(session, run, from, recordsFrom)
+      this.#ran(session, run, from, recordsFrom)
       if (session.isReady || session.isClosing || session.parked !== null) break
     }
     this.#running = null
@@ -602,6 +619,7 @@ export class Turn {
     const gate = this.#dispatcher.gate
     this.park(session, {
       deadline: Infinity,
+      isRequest: true,
       isReady: () => gate.pause === 'none',
       answer: () => this.#again(session, copy),
     })
@@ -625,20 +643,26 @@ export class Turn {
     if (this.#reply.isTooLong) return this.#tooLong(session)
     session.commands++
     this.#stats.commandsProcessed++
+    this.#ran(session, run, from, recordsFrom)
+  }
+
+  /** What a request has written to the replies from `from` on, and to the journal, is treated as both want it. */
+  #ran(session: Session, run: Run, from: number, recordsFrom: number): void {
     const wrote = this.#engine.journal.length !== recordsFrom
     if (wrote) session.lastLsn = this.lsn
+    if (session.replyMode !== 'on') silence(session, this.#reply)
     if (wrote || this.isStrict) this.#mark(session, run, from, recordsFrom)
   }
 
-  /** The run of this session that replies are now written to. */
-  #open(session: Session): Run {
+  /** The run of this session that replies are now written to, behind so many of its messages. */
+  #open(session: Session, behind = Infinity): Run {
     const reply = this.#reply
     reply.protocol = session.protocol
     this.#call.client = session
     if (this.#runCount > 0) {
       const last = this.#runs[this.#runCount - 1]
       if (last.session === session) {
-        this.#answerPushed(session, last)
+        this.#answerPushed(session, last, behind)
         return last
       }
     }
@@ -647,19 +671,22 @@ export class Turn {
     run.session = session
     run.start = reply.length
     run.need = NONE
-    this.#answerPushed(session, run)
+    this.#answerPushed(session, run, behind)
     run.end = reply.length
     run.marksFrom = this.#markCount
     run.marksTo = this.#markCount
     return run
   }
 
-  /** Messages that came before the reply that is now written stand before it. */
-  #answerPushed(session: Session, run: Run): void {
+  /** Messages that came before the reply that is now written stand before it: so many. */
+  #answerPushed(session: Session, run: Run, behind: number): void {
     if (session.pushedBytes === 0) return
-    for (const message of session.pushed) this.#reply.raw(message)
     run.need = Math.max(run.need, this.#pushNeed()) as Lsn
-    this.#takePushed(session)
+    for (const message of session.pushed.splice(0, behind)) {
+      this.#reply.raw(message)
+      session.pushedBytes -= message.length
+    }
+    if (session.pushedBytes === 0) this.#pushed.delete(session)
   }
 
   /** Messages may tell of anything that was written so far. */
@@ -790,13 +817,18 @@ export class Turn {
 
   /** A session may have so many bytes unread, and what was just sent (`newest` bytes) on top: whatever can be stored can be read. */
   #limitOutput(session: Session, newest: number, now: Millis): void {
-    const { hardBytes, softBytes, softSeconds } = this.#outputLimit(session)
     const queued = session.outputQueued
-    if (isOver(hardBytes, queued - (session.subscriptions > 0 ? 0 : newest))) return this.#closeUnread(session)
-    if (!isOver(softBytes, queued)) session.overSoftSince = 0
+    const isListening = session.subscriptions > 0
+    if (isOver(this.#outputLimit(session).hardBytes, isListening ? queued : queued - newest)) return this.#closeUnread(session)
+    this.#limitSoft(session, now)
+    if (queued > OUTPUT_PAUSE_BYTES && !session.isClosing) pauseReading(session)
+  }
+
+  #limitSoft(session: Session, now: Millis): void {
+    const { softBytes, softSeconds } = this.#outputLimit(session)
+    if (!isOver(softBytes, session.outputQueued)) session.overSoftSince = 0
     else if (session.overSoftSince === 0) session.overSoftSince = now
-    else if (now - session.overSoftSince > softSeconds * 1000) return this.#closeUnread(session)
-    if (queued > OUTPUT_PAUSE_BYTES) pauseReading(session)
+    else if (now - session.overSoftSince > softSeconds * 1000) this.#closeUnread(session)
   }
 
   #outputLimit(session: Session): OutputLimit {
@@ -898,8 +930,9 @@ function resumeReading(session: Session): void {
   session.transport.resume()
 }
 
-/** CLIENT REPLY OFF and SKIP: the reply is dropped; of an EXEC's, what came before them has been kept. */
+/** CLIENT REPLY OFF and SKIP: the reply is dropped; of an EXEC's, what came before them has been kept. One that comes later, later. */
 function silence(session: Session, reply: Reply): void {
+  if (session.parked !== null) return
   reply.length = reply.floor
   if (session.replyMode === 'skip') session.replyMode = 'on'
   else if (session.replyMode === 'skip-next') session.replyMode = 'skip'

@@ -31,6 +31,19 @@ describe.each(WAITS)('%s', (waits, makes, hears, counts) => {
     expect(bob.ask(counts)).toBe(':0\r\n')
   })
 
+  it('takes nothing for a client that was killed in the same write, and the next one gets it', () => {
+    const stage = new NodeStage()
+    const [ann, eve, bob] = [stage.connect(), stage.connect(), stage.connect()]
+    ann.ask(waits)
+    eve.ask(waits)
+    bob.ask('MULTI')
+    bob.ask(`CLIENT KILL ID ${ann.session.id}`)
+    bob.ask(makes)
+    expect(bob.ask('EXEC')).toBe('*2\r\n:1\r\n:1\r\n')
+    expect(ann.read()).toBe('')
+    expect(eve.read()).toBe(hears)
+  })
+
   it('takes nothing once its time has run out', () => {
     const stage = new NodeStage()
     const [ann, bob] = [stage.connect(), stage.connect()]

@@ -288,6 +288,34 @@ describe('requests that answer later', () => {
     expect(ann.read()).toBe('-UNBLOCKED by bob\r\n+PONG\r\n')
   })
 
+  it('answers what becomes ready by news of the disk that come in a turn, at once', () => {
+    const stage = new Stage()
+    const ann = stage.connect()
+    const bob = stage.connect()
+    ann.ask('WAIT\r\n')
+    bob.send('PING\r\n')
+    stage.turn.between(() => {
+      stage.isReady = true
+      stage.turn.acked()
+    })
+    stage.env.passAll()
+    expect(ann.read()).toBe('+READY\r\n')
+  })
+
+  it('runs nothing that was put off for a client that is killed before it may run', () => {
+    const stage = new Stage()
+    const { gate } = stage.dispatcher
+    const ann = stage.connect()
+    gate.pause = 'all'
+    ann.ask('INCR a\r\n')
+    ann.session.kill()
+    gate.pause = 'none'
+    stage.turn.checkParked()
+    stage.env.passAll()
+    expect(stage.engine.counters.size).toBe(0)
+    expect(stage.turn.parked.size).toBe(0)
+  })
+
   it('forgets the parked request of a connection that has gone', () => {
     const stage = new Stage()
     const client = stage.connect()
@@ -453,6 +481,43 @@ describe('what a session is sent unasked', () => {
     expect(look(1)).toBe('destroyed')
   })
 
+  it('runs the rest of a pipeline also if the session is sent very much in that turn', () => {
+    const stage = new Stage()
+    const ann = stage.connect()
+    const bob = stage.connect()
+    stage.hearer = ann.session
+    bob.send('PING\r\n'.repeat(999) + `SAY ${'x'.repeat(10_000)}\r\n`.repeat(300))
+    ann.send('PING\r\n'.repeat(1500))
+    // Bob's messages come in the turn in which the rest of Ann's requests is to run, and before it.
+    stage.env.passAll()
+    expect(ann.read().match(/PONG/g)).toHaveLength(1500)
+  })
+
+  it('does not keep a session from being read again that has taken its replies', () => {
+    const stage = new Stage()
+    const ann = stage.connect()
+    const bob = stage.connect()
+    ann.transport.isBlocked = true
+    ann.ask(`BIG ${OUTPUT_PAUSE_BYTES + 1}\r\n`)
+    expect(ann.transport.isPaused).toBe(true)
+    stage.hearer = ann.session
+    bob.send(`SAY ${'x'.repeat(10_000)}\r\n`.repeat(90))
+    ann.drain()
+    stage.env.passAll()
+    expect(ann.transport.isPaused).toBe(false)
+  })
+
+  it('stands behind the answer of a parked request, if it came when that was ready', () => {
+    const stage = new Stage()
+    const ann = stage.connect()
+    ann.ask('WAIT\r\n')
+    push(stage, ann, '+before\r\n')
+    stage.turn.wake(ann.session)
+    push(stage, ann, '+behind\r\n')
+    stage.env.passAll()
+    expect(ann.read()).toBe('+before\r\n+READY\r\n+behind\r\n')
+  })
+
   it('makes its sender go on in the next turn when one session has much to read', () => {
     const stage = new Stage()
     const ann = stage.connect()
@@ -512,6 +577,20 @@ describe('back-pressure', () => {
     client.ask('PING\r\n')
     expect(client.transport.state).toBe('destroyed')
     expect(stage.stats.outputLimitClosed).toBe(1)
+  })
+
+  it('does not close a client that takes its time for one huge reply, before its time for that is over', () => {
+    const stage = new Stage()
+    const slow = stage.connect()
+    slow.transport.isBlocked = true
+    stage.turn.outputLimits = { ...stage.turn.outputLimits, normal: { hardBytes: 3000, softBytes: 1000, softSeconds: 10 } }
+    slow.ask('BIG 5000\r\n')
+    stage.env.now += 1000
+    stage.turn.checkOutput(slow.session)
+    expect(slow.transport.state).toBe('open')
+    stage.env.now += 10_000
+    stage.turn.checkOutput(slow.session)
+    expect(slow.transport.state).toBe('destroyed')
   })
 
   it('stops reading from a client that floods behind a parked request', () => {
@@ -622,6 +701,34 @@ describe('strangers', () => {
 })
 
 describe('CLIENT REPLY', () => {
+  it('drops the reply after SKIP also if that comes later', () => {
+    const stage = new Stage()
+    const client = stage.connect()
+    expect(client.ask('REPLY SKIP\r\nWAIT\r\nPING\r\n')).toBe('')
+    stage.isReady = true
+    stage.turn.checkParked()
+    stage.env.passAll()
+    expect(client.read()).toBe('+PONG\r\n')
+  })
+
+  it('drops the error, too, that becomes of a dropped reply when the log fails', () => {
+    const stage = new Stage()
+    const { gate } = stage.dispatcher
+    stage.turn.isStrict = true
+    stage.log.isAcking = false
+    const client = stage.connect()
+    client.ask('REPLY OFF\r\n')
+    gate.pause = 'writes'
+    client.send('INCR a\r\nREPLY ON\r\n')
+    stage.env.passAll()
+    gate.pause = 'none'
+    stage.turn.push(client.session, Buffer.from('+hello\r\n'))
+    stage.turn.checkParked()
+    stage.env.passAll()
+    stage.turn.failed(lsn(1), lsn(1), 'MISCONF it failed')
+    expect(client.read()).toBe('+hello\r\n+OK\r\n')
+  })
+
   it('drops replies while OFF, and one after SKIP', () => {
     const stage = new Stage()
     const client = stage.connect()
