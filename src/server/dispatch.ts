@@ -16,6 +16,7 @@ import type { Reply } from '../resp/reply.ts'
 import type { Request } from '../resp/request.ts'
 import type { Clock } from '../base/clock.ts'
 import { WORDS_BYTES_MAX } from '../base/limits.ts'
+import { absence } from './absent.ts'
 import { Monitors } from './monitors.ts'
 import type { Session } from './session.ts'
 import { CommandStats, TIMED_ONE_IN } from './stats.ts'
@@ -68,6 +69,8 @@ const ENDS_MULTI_NAMES: readonly string[] = ['exec', 'discard', 'quit', 'reset']
 const WHILE_SUBSCRIBED = 65536
 /** Records of one EXEC are one batch, which a start of the node must be able to read: what is behind so many bytes of them is refused. */
 const EXEC_RECORDS_BYTES_MAX = BODY_BYTES_MAX / 2
+/** No command has a longer name. */
+const NAME_MAX = 64
 /** The groups whose commands take words; keys and values are data. */
 const WORD_GROUPS: readonly CommandSpec['group'][] = ['connection', 'server', 'stock', 'scripting']
 
@@ -199,7 +202,7 @@ export class Dispatcher {
     const spec = this.#table.resolve(request)
     session.lastCommand = spec
     if (spec === null) {
-      this.#refuse(unknownCommand(request), null, session)
+      this.#refuse(unknownCommand(request) + absence(request.untilNul(0, NAME_MAX)), null, session)
       return UNKNOWN
     }
     let command = this.#command

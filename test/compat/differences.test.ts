@@ -15,7 +15,6 @@ const DIFFERENT: readonly [command: string, reason: string][] = [
   ['CONFIG GET *', 'Its options are the ones that stockd has.'],
   ['CONFIG SET port 1234', 'Where a node listens is not changed while it runs (SECURITY.md).'],
   ['COMMAND COUNT', 'There are fewer commands, and STOCK.* among them.'],
-  ['MODULE LIST', 'There are no modules.'],
   ['XADD s * f v', 'There is one stream, stock:events, and the node writes it.'],
   ['INCREX counter', 'Redis has it since 8.8.'],
   ['CL.THROTTLE bucket 1 1 1', 'Redis has it with the module redis-cell.'],

@@ -224,7 +224,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '7.2.0',
           syntax: '<LIB-NAME libname | LIB-VER libver>',
-          summary: 'Set client or connection specific info',
+          summary: 'Tells which library speaks on this connection, and its version',
           run: (call) => setInfo(call),
         }),
         keyless({
@@ -321,7 +321,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '7.2.0',
           syntax: '<ON | OFF>',
-          summary: 'Controls whether commands sent by the client will alter the LRU/LFU of the keys they access.',
+          summary: 'Accepted, and shown in CLIENT LIST: nothing is evicted by last use',
           run: onOff((session, on) => (session.noTouch = on)),
         }),
         keyless({
@@ -385,7 +385,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ASK,
           since: '8.2.0',
           syntax: '<ON | OFF> [parameter value [parameter value ...]]',
-          summary: 'Subscribe to notices of maintenance: always refused, there are none',
+          summary: 'Always refused: there are no notices of maintenance',
           // Every connection of node-redis and go-redis asks this and expects a no: bytes written past `error` are not counted as one.
           run: ({ reply }) => reply.raw(NO_MAINTENANCE),
         }),

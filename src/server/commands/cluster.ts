@@ -1,4 +1,5 @@
-// CLUSTER on a node that is not in one: every word answers what redis-server answers with cluster support disabled. Clients ask.
+// CLUSTER, READONLY, READWRITE and ASKING on a node that is not in a cluster: they answer what redis-server answers with cluster support
+// disabled. Clients ask.
 
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
 import { keyless } from './keyless.ts'
@@ -98,5 +99,18 @@ export function clusterCommands(): CommandSpec[] {
       run,
       subcommands: WORDS.map((word) => keyless({ flags: ['stale'], ...word, categories: ['cluster'], group: 'cluster', run })),
     }),
+    ...['READONLY', 'READWRITE', 'ASKING'].map((name) =>
+      keyless({
+        name,
+        arity: 1,
+        flags: name === 'ASKING' ? ['fast'] : ['fast', 'loading', 'stale'],
+        categories: ['connection'],
+        group: 'cluster',
+        since: '3.0.0',
+        syntax: '',
+        summary: 'Refused: this node is not in a cluster',
+        run,
+      }),
+    ),
   ]
 }

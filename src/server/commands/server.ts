@@ -1,4 +1,4 @@
-// TIME LASTSAVE SAVE BGSAVE SHUTDOWN BGREWRITEAOF WAIT WAITAOF ROLE REPLICAOF LOLWUT: the node as a whole.
+// TIME LASTSAVE SAVE BGSAVE SHUTDOWN BGREWRITEAOF WAIT WAITAOF ROLE REPLICAOF MODULE LOLWUT: the node as a whole.
 
 import type { Call } from '../../engine/call.ts'
 import type { CommandSpec } from '../../engine/command.ts'
@@ -11,7 +11,7 @@ import { STOCKD_VERSION } from '../version.ts'
 import { timeout } from './client.ts'
 import { REDIS_VERSION } from './connection.ts'
 import { lastSave } from './info.ts'
-import { keyless } from './keyless.ts'
+import { container, keyless } from './keyless.ts'
 
 const NO_SNAPSHOTS =
   'ERR there are no RDB snapshots: every accepted change is in the log already. BGREWRITEAOF compacts the log, WAITAOF waits for the disk'
@@ -131,8 +131,7 @@ export function serverCommands(node: Node): CommandSpec[] {
       group: 'generic',
       since: '7.2.0',
       syntax: 'numlocal numreplicas timeout',
-      summary:
-        'Wait for all write commands sent in the context of the current connection to be synced to AOF of local host and/or replicas',
+      summary: "Waits until this connection's writes are on the disk; answers how many logs and how many replicas have them",
       run: (call) => waitAof(call),
     }),
     keyless({
@@ -170,6 +169,28 @@ export function serverCommands(node: Node): CommandSpec[] {
       syntax: '<host port | NO ONE>',
       summary: 'NO ONE is accepted, anything else refused: there are no replicas',
       run: replicaOf,
+    }),
+    container({
+      name: 'MODULE',
+      group: 'server',
+      since: '4.0.0',
+      summary: 'Modules: none can be loaded',
+      helpSince: '5.0.0',
+      help: ['LIST', '    Return a list of loaded modules: always an empty one.'],
+      subcommands: [
+        keyless({
+          name: 'LIST',
+          arity: 2,
+          flags: ['admin', 'noscript'],
+          group: 'server',
+          since: '4.0.0',
+          tips: 'nondeterministic_output_order',
+          complexity: 'O(1)',
+          syntax: '',
+          summary: 'Lists the modules that were loaded: there are none',
+          run: ({ reply }) => reply.array(0),
+        }),
+      ],
     }),
     keyless({
       name: 'LOLWUT',

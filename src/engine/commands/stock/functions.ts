@@ -10,6 +10,16 @@ import { countedKeysFrom } from '../../key-specs.ts'
 
 const HEADER = 3
 
+const HELP = [
+  'FUNCTION <subcommand> [<arg> [value] [opt] ...]. Subcommands are:',
+  'FLUSH [ASYNC|SYNC]',
+  '    Is accepted: there are no libraries to delete.',
+  'LIST [LIBRARYNAME PATTERN] [WITHCODE]',
+  '    Is an empty list. FCALL STOCK.X 1 key ... calls STOCK.X, as it is.',
+  'HELP',
+  '    Prints this help.',
+]
+
 /** Runs the STOCK command that an FCALL names, as if it had come by itself. */
 class FunctionCall {
   readonly #table: CommandTable
@@ -144,6 +154,22 @@ export function functionCommands(stock: readonly CommandSpec[]): readonly Comman
           summary: 'Lists the functions that were loaded: there are none.',
           syntax: '[LIBRARYNAME library-name-pattern] [WITHCODE]',
           run: ({ reply }) => reply.array(0),
+        },
+        {
+          name: 'HELP',
+          arity: 2,
+          flags: ['loading', 'stale'],
+          keys: NO_KEYS,
+          categories: ['slow', 'scripting'],
+          group: 'scripting',
+          since: '7.0.0',
+          complexity: 'O(1)',
+          summary: 'The subcommands of FUNCTION.',
+          syntax: '',
+          run({ reply }) {
+            reply.array(HELP.length)
+            for (const line of HELP) reply.simple(line)
+          },
         },
       ],
       run: ({ reply }) => reply.error(wrongArity('function')),
