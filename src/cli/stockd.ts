@@ -100,12 +100,12 @@ function welcome(node: Node, endpoint: NodeEndpoint | null): void {
     const isHere = values.bind.some((address) => ['127.0.0.1', '*', '0.0.0.0'].includes(address))
     const host = isHere ? '' : `-h ${values.bind[0].replace(/^-/, '')} `
     const auth = node.acl.defaultUser.isOpen ? '' : ' (a password is set: --askpass)'
-    const way = node.port === 0 ? `-p ${node.tlsPort} --tls` : `-p ${node.port}`
+    const way = node.port === 0 ? `-p ${node.door.tlsPort} --tls` : `-p ${node.port}`
     const kept = log === null ? 'nothing is kept: appendonly no' : `${values.dir} (appendfsync ${values.appendfsync})`
     process.stdout.write(
       `\n  stockd ${STOCKD_VERSION}  pid ${process.pid}  Node ${process.versions.node}\n` +
         (node.port === 0 ? '' : `    port      ${node.port} on ${values.bind.join(' ')}\n`) +
-        (node.tlsPort === 0 ? '' : `    TLS port  ${node.tlsPort} on ${values.bind.join(' ')}\n`) +
+        (node.door.tlsPort === 0 ? '' : `    TLS port  ${node.door.tlsPort} on ${values.bind.join(' ')}\n`) +
         `    log       ${kept}\n` +
         `    orders    ${log === null ? 'nowhere: appendonly no' : wayInWords(targetOf(node.options))}\n` +
         `    contents  ${node.contents()}\n` +
@@ -116,7 +116,7 @@ function welcome(node: Node, endpoint: NodeEndpoint | null): void {
   }
   env.say('notice', 'ready to accept connections', {
     port: node.port,
-    ...(node.tlsPort === 0 ? {} : { tls_port: node.tlsPort, ...certificateFacts(node) }),
+    ...(node.door.tlsPort === 0 ? {} : { tls_port: node.door.tlsPort, ...certificateFacts(node) }),
     bind: values.bind.join(' '),
     version: STOCKD_VERSION,
   })
@@ -142,13 +142,13 @@ function listenToSignals(node: Node): void {
 
 /** What files say that may change while the node runs. */
 function reload(node: Node): void {
-  if (node.credentials === null) return
-  const reason = node.reloadCredentials()
+  if (node.door.credentials === null) return
+  const reason = node.door.reloadCredentials()
   if (reason !== null) return node.env.say('warning', `SIGHUP: the certificate of before stays in use: ${reason}`)
   node.env.say('notice', 'SIGHUP: new clients get the certificate that was read now', certificateFacts(node))
 }
 
-function certificateFacts({ credentials }: Node): Record<string, string> {
+function certificateFacts({ door: { credentials } }: Node): Record<string, string> {
   if (credentials === null) return {}
   return { certificate: credentials.subject, until: new Date(credentials.validUntil).toISOString() }
 }
@@ -168,7 +168,7 @@ async function stop(node: Node, request: ShutdownRequest): Promise<void> {
 function refuse(error: unknown): void {
   if (!(error instanceof StockdError)) return die(error)
   const isDamaged = error.code === 'LOG_CORRUPT' || error.code === 'LOG_SEMANTIC' || error.code === 'LOG_TOO_NEW'
-  process.stderr.write(`stockd: ${error.message.replaceAll('\n', ' ')}\n`)
+  process.stderr.write(`${error.message.replaceAll(/^/gm, 'stockd: ')}\n`)
   process.exit(isDamaged ? EXIT_DAMAGED : EXIT_NOT_STARTED)
 }
 

@@ -1,4 +1,4 @@
-// The door of a node: listens on the addresses of `bind`, lets clients in or says why not, and closes.
+// A port of a node: listens on the addresses of `bind`, hands over whoever connects, and closes.
 
 import { createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'

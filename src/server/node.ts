@@ -6,13 +6,9 @@
 // What stays true: nothing is served before the log has been replayed, and nothing is answered before its record is where the policy
 // says (turn.ts).
 
-import { readFileSync } from 'node:fs'
-import type { Socket } from 'node:net'
-import { totalmem } from 'node:os'
 import { lsn } from '../base/brand.ts'
 import type { Millis } from '../base/brand.ts'
 import type { Clock } from '../base/clock.ts'
-import { StockdError } from '../base/error.ts'
 import { Call } from '../engine/call.ts'
 import { CommandTable } from '../engine/command.ts'
 import type { CommandSpec } from '../engine/command.ts'
@@ -28,12 +24,13 @@ import { Acl } from './acl/acl.ts'
 import { Auditor } from './audit/auditor.ts'
 import type { KeepEvidence } from './audit/auditor.ts'
 import { Backlog } from './backlog.ts'
+import { Caretaker } from './caretaker.ts'
 import { Channels } from './channels.ts'
 import { clientLine } from './commands/client.ts'
 import { Dispatcher } from './dispatch.ts'
+import { Door } from './door.ts'
 import type { Env } from './env.ts'
 import type { EventFeed, OpenFeed } from './event-feed.ts'
-import { isOpenToOthers, Listener } from './listener.ts'
 import { NoLog } from './no-log.ts'
 import type { CompactionStart, NodeLog, OpenLog } from './node-log.ts'
 import type { Monitors } from './monitors.ts'
@@ -42,12 +39,8 @@ import { Session } from './session.ts'
 import type { Parked } from './session.ts'
 import type { Transaction } from './transactions/transaction.ts'
 import type { Watches } from './transactions/watches.ts'
-import { isLoopbackAddress, SocketTransport } from './socket.ts'
 import type { ReadMode } from './socket.ts'
 import { Stats } from './stats.ts'
-import { readCredentials } from './tls/credentials.ts'
-import type { Credentials } from './tls/credentials.ts'
-import { Handshakes } from './tls/handshakes.ts'
 import { Turn } from './turn.ts'
 import { KeyWaiters } from './key-waiters.ts'
 import { MemoryGauge } from './memory-gauge.ts'
@@ -89,46 +82,25 @@ export interface NodeParts {
 const BEAT_MS = 50
 const BEATS_PER_SAMPLE = 2
 const BEATS_PER_ROUND = 20
-/** A part of a request that does not get on for so long is given up, with its connection. */
-const PARTIAL_MS_MAX = 30_000
-/** A partial request that brought so many bytes since it was last looked at gets on. */
-const PARTIAL_PROGRESS_BYTES = 64 * 1024
-/** Who does not authenticate in time makes room for others. */
-const UNAUTHENTICATED_MS_MAX = 10_000
-/** A session whose peer takes nothing, or sends no more and may be gone, is not waited for longer. */
-const CLOSING_MS_MAX = 30_000
-/** A peer that has all its replies and our end has so long to close its side. */
-const LINGERING_MS_MAX = 2000
-/** Of `maxclients`, so many are kept for clients of this machine: an operator must get in when it is full. */
-const RESERVED_CLIENTS = 32
-/** Unfinished requests of all sessions together may take this share of the memory. */
-const INPUT_SHARE = 0.25
 
-/** Options that make the credentials. */
-const TLS_OPTIONS = [
-  'tls-cert-file',
-  'tls-key-file',
-  'tls-key-file-pass',
-  'tls-ca-cert-file',
-  'tls-ca-cert-dir',
-  'tls-auth-clients',
-  'tls-protocols',
-  'tls-ciphers',
-  'tls-ciphersuites',
-  'tls-prefer-server-ciphers',
-  'tls-session-caching',
-  'tls-session-cache-timeout',
+/** Options that are only read where the hot path keeps them. */
+const FOLLOWED = [
+  'client-output-buffer-limit',
+  'client-query-buffer-limit',
+  'notify-keyspace-events',
+  'hash-max-listpack-entries',
+  'hash-max-listpack-value',
+  'set-max-intset-entries',
+  'zset-max-listpack-entries',
+  'zset-max-listpack-value',
+  'list-max-listpack-size',
+  'order-retention',
+  'return-window',
+  'restart-grace',
+  'slowlog-log-slower-than',
+  'latency-monitor-threshold',
+  'latency-tracking',
 ] as const
-
-export const PROTECTED_TEXT =
-  'DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode ' +
-  'connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of ' +
-  "the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by " +
-  'connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do ' +
-  'so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis ' +
-  "configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually " +
-  "just for testing, restart it with the '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You " +
-  'only need to do one of the above things in order for the server to start accepting connections from the outside.'
 
 export class Node {
   readonly options: Options
@@ -139,6 +111,9 @@ export class Node {
   readonly turn: Turn
   readonly auditor: Auditor
   readonly acl: Acl
+  readonly door: Door
+  readonly keyWaiters: KeyWaiters
+  readonly channels: Channels
   /** By id, oldest first. */
   readonly sessions = new Map<number, Session>()
   /** 40 hex digits, new at every start. */
@@ -158,34 +133,23 @@ export class Node {
   }
 
   #feed: EventFeed | null = null
-  readonly keyWaiters: KeyWaiters
-  readonly channels: Channels
   readonly #announcer: Announcer
   readonly #dispatcher: Dispatcher
   readonly #request = new Request()
-  readonly #listener = new Listener((socket) => this.#accept(socket))
-  readonly #handshakes: Handshakes
-  readonly #tlsListener = new Listener((socket) => this.#handshakes.take(socket))
-  /** What TLS clients are shown; null: none are served. */
-  credentials: Credentials | null = null
   readonly #openLog: OpenLog | null
   readonly #openFeed: OpenFeed | undefined
   readonly #backlog: Backlog
-  readonly #readMode: ReadMode
   #nextId = 1
   #beats = 0
   #stopBeat: (() => void) | null = null
-  #sampled = { commands: 0, input: 0, output: 0, at: 0 }
   readonly #memory: MemoryGauge
-  readonly #progress = new WeakMap<Session, { since: number; at: number; bytes: number }>()
-  readonly #closingSince = new WeakMap<Session, number>()
+  readonly #caretaker: Caretaker
 
   constructor({ options, env, specs, openLog, openFeed, readMode = 'shared', keepEvidence }: NodeParts) {
     this.options = options
     this.env = env
     this.#openLog = openLog
     this.#openFeed = openFeed
-    this.#readMode = readMode
     const { values } = options
     this.engine = new Engine(
       {
@@ -227,12 +191,25 @@ export class Node {
     this.#announcer = new Announcer(this.engine, this.channels)
     this.keyWaiters = new KeyWaiters(this.engine, this.turn, this.stats)
     this.auditor = new Auditor(this, keepEvidence ?? null)
-    this.#handshakes = new Handshakes({
+    this.door = new Door({
+      options,
       env,
       stats: this.stats,
-      hasRoom: (underWay, socket) => this.sessions.size + underWay < this.#room(isLoopbackAddress(socket.remoteAddress ?? '')),
-      accept: (socket) => this.#accept(socket),
+      acl: this.acl,
+      sessions: this.sessions,
+      readMode,
+      isServing: () => this.phase === 'serving',
+      enter: (transport) => {
+        const session = this.open(transport)
+        return {
+          received: (input, start, end) => this.turn.receive(session, input, start, end),
+          ended: () => this.turn.ended(session),
+          drained: () => this.turn.drained(session),
+          closed: () => this.closed(session),
+        }
+      },
     })
+    this.#caretaker = new Caretaker({ options, env, stats: this.stats, turn: this.turn, sessions: this.sessions })
     this.#follow()
   }
 
@@ -254,12 +231,7 @@ export class Node {
 
   /** The port that clients connect to; 0: TLS only. */
   get port(): number {
-    return this.#listener.port === 0 ? this.options.values.port : this.#listener.port
-  }
-
-  /** The port of clients that speak TLS; 0: none are served. */
-  get tlsPort(): number {
-    return this.options.values['tls-port']
+    return this.door.port
   }
 
   /** LSN of the last record written so far, this turn's included. */
@@ -282,36 +254,17 @@ export class Node {
 
   /** Throws StockdError if the node cannot serve; then nothing is left open. */
   async start(): Promise<void> {
-    const { values } = this.options
-    const asksForCertificates = values['tls-port'] !== 0 && values.port === 0 && values['tls-auth-clients'] === 'yes'
-    if (isOpenToOthers(values.bind) && this.acl.defaultUser.isOpen && values['protected-mode'] && !asksForCertificates) {
-      throw new StockdError(
-        'BAD_OPTION',
-        `bind ${values.bind.join(' ')} lets other machines in and there is no password: set STOCKD_REQUIREPASS; or have users ` +
-          'of their own and the default user off; or serve clients with certificates only (tls-port, port 0); or --protected-mode no where ' +
-          'the network itself keeps strangers out',
-      )
-    }
-    if (this.tlsPort !== 0) this.#useCredentials(readCredentials(values, this.clock.now()))
-    this.#warnOfFewDescriptors()
+    this.door.prepare()
     await this.load()
     try {
-      await this.#listen()
+      await this.door.open()
     } catch (error) {
-      this.#listener.close()
       this.phase = 'stopped'
       this.#stopBeat?.()
       await this.feed?.close(0)
       await this.log?.close(false)
       throw error
     }
-  }
-
-  async #listen(): Promise<void> {
-    const { bind, port, 'tcp-backlog': backlog } = this.options.values
-    const { tlsPort } = this
-    if (port !== 0 || tlsPort === 0) await this.#listener.open({ option: 'port', bind, port, backlog })
-    if (tlsPort !== 0) await this.#tlsListener.open({ option: 'tls-port', bind, port: tlsPort, backlog })
   }
 
   /** Everything but the network: a simulation stops here and brings its own transports to `open`. Throws StockdError. */
@@ -333,8 +286,7 @@ export class Node {
   async stop(request: ShutdownRequest = { nosave: false, force: false, now: false }): Promise<void> {
     if (this.phase === 'stopping' || this.phase === 'stopped') return
     this.phase = 'stopping'
-    this.#listener.close()
-    this.#tlsListener.close()
+    this.door.close()
     this.turn.stopReading(this.sessions.values())
     const deadline = this.clock.now() + this.options.values['shutdown-timeout'] * 1000
     this.unpause()
@@ -446,81 +398,7 @@ export class Node {
     while (!isDone() && this.clock.now() < deadline) await new Promise<void>((resolve) => this.env.endOfTurn(resolve))
   }
 
-  #warnOfFewDescriptors(): void {
-    const limit = descriptorLimit()
-    const wanted = this.options.values.maxclients + RESERVED_CLIENTS
-    if (limit < wanted) {
-      this.env.say(
-        'warning',
-        `this process may open ${limit} files, fewer than maxclients needs: clients beyond that wait; see ulimit -n`,
-        { wanted },
-      )
-    }
-  }
-
   // Sessions -----------------------------------------------------------------------------------------------------------------------
-
-  #accept(socket: Socket): void {
-    const { values } = this.options
-    this.stats.connectionsReceived++
-    if (this.phase !== 'serving') {
-      socket.destroy()
-      return
-    }
-    const transport = new SocketTransport(socket, this.#readMode, (accepted) => {
-      const session = this.open(accepted)
-      return {
-        received: (input, start, end) => this.turn.receive(session, input, start, end),
-        ended: () => this.turn.ended(session),
-        drained: () => this.turn.drained(session),
-        closed: () => this.closed(session),
-      }
-    })
-    const refusal = this.#refusal(transport)
-    if (refusal !== null) {
-      this.stats.connectionsRejected++
-      transport.refuse(Buffer.from(`-${refusal}\r\n`))
-      return
-    }
-    transport.open(values['tcp-keepalive'])
-  }
-
-  /** Why this client is not let in, as Redis says it; null: it is. It is counted already. */
-  #refusal(transport: SocketTransport): string | null {
-    const { values } = this.options
-    if (this.sessions.size > this.#room(transport.isLoopback)) return 'ERR max number of clients reached'
-    // Whoever has shown a certificate that we asked for is no stranger.
-    const isStranger = !transport.isLoopback && !transport.isVouchedFor
-    if (values['protected-mode'] && this.acl.defaultUser.isOpen && isStranger) return PROTECTED_TEXT
-    return null
-  }
-
-  /** How many clients there may be before this one is too many. */
-  #room(isLoopback: boolean): number {
-    const { maxclients } = this.options.values
-    return isLoopback ? maxclients : Math.max(1, maxclients - RESERVED_CLIENTS)
-  }
-
-  // TLS ----------------------------------------------------------------------------------------------------------------------------
-
-  /** SIGHUP: certificates, key and authorities are read again. @returns why they are not used, null: they are, or there is no TLS. */
-  reloadCredentials(): string | null {
-    if (this.credentials === null) return null
-    try {
-      this.#useCredentials(readCredentials(this.options.values, this.clock.now()))
-      return null
-    } catch (error) {
-      if (!(error instanceof StockdError)) throw error
-      return error.message
-    }
-  }
-
-  /** From the next connection on. Those that are open go on with what they have. */
-  #useCredentials(credentials: Credentials): void {
-    this.#handshakes.use(credentials)
-    this.credentials = credentials
-    for (const warning of credentials.warnings) this.env.say('warning', warning)
-  }
 
   /** A session on any transport: the listener's, a test's, a simulation's. */
   open(transport: Session['transport']): Session {
@@ -611,8 +489,8 @@ export class Node {
     this.auditor.beat(now)
     if (this.#beats % BEATS_PER_SAMPLE === 0) this.#sampleMemory()
     if (this.#beats % BEATS_PER_ROUND === 0) {
-      this.#sampleRates(now)
-      this.#lookAfterSessions(now)
+      this.stats.sampleRates(now)
+      this.#caretaker.round(now)
     }
   }
 
@@ -622,78 +500,6 @@ export class Node {
     const { maxmemory } = this.options.values
     this.engine.outOfMemory = maxmemory > 0 && used > maxmemory
     this.#memory.collect()
-  }
-
-  #sampleRates(now: number): void {
-    const { stats } = this
-    const last = this.#sampled
-    const seconds = Math.max(0.001, (now - last.at) / 1000)
-    if (last.at > 0) {
-      stats.instantOps = Math.max(0, Math.round((stats.commandsProcessed - last.commands) / seconds))
-      stats.instantInputBytes = Math.max(0, (stats.netInputBytes - last.input) / seconds)
-      stats.instantOutputBytes = Math.max(0, (stats.netOutputBytes - last.output) / seconds)
-    }
-    this.#sampled = { commands: stats.commandsProcessed, input: stats.netInputBytes, output: stats.netOutputBytes, at: now }
-  }
-
-  /** Closes sessions that are idle, stuck in half a request, unauthenticated for too long, or that hold too much input. */
-  #lookAfterSessions(now: number): void {
-    const { values } = this.options
-    const idleMs = values.timeout * 1000
-    let input = 0
-    for (const session of this.sessions.values()) {
-      input += heldInput(session)
-      if (session.isReadingPaused) this.turn.probe(session)
-      this.turn.checkOutput(session)
-      if (session.isClosing || (session.hasEnded && session.parked !== null)) {
-        const since = this.#closingSince.get(session) ?? now
-        this.#closingSince.set(session, since)
-        const isOver = session.isClosing && session.outputQueued === 0
-        if (now - since >= (isOver ? LINGERING_MS_MAX : CLOSING_MS_MAX)) session.transport.destroy()
-      } else if (!session.isAdmitted && now - session.createdAt >= UNAUTHENTICATED_MS_MAX) this.#timeOut(session, 'did not authenticate')
-      else if (idleMs > 0 && session.parked === null && session.subscriptions === 0 && now - session.lastInteraction >= idleMs)
-        this.#timeOut(session, 'was idle')
-      else if (this.#isStuck(session, now)) this.#timeOut(session, 'sent half a request and no more')
-    }
-    const limit = INPUT_SHARE * (values.maxmemory > 0 ? values.maxmemory : totalmem())
-    if (input > limit) this.#dropLargestInput(input, limit)
-  }
-
-  #dropLargestInput(input: number, limit: number): void {
-    const largestFirst = [...this.sessions.values()].sort((a, b) => heldInput(b) - heldInput(a))
-    for (const session of largestFirst) {
-      if (input <= limit) return
-      const bytes = heldInput(session)
-      this.stats.queryLimitClosed++
-      this.env.say('warning', 'closed the client with the largest unfinished request: all of them together take too much memory', {
-        id: session.id,
-        addr: session.addr,
-        bytes,
-        all: input,
-      })
-      session.transport.destroy()
-      input -= bytes
-    }
-  }
-
-  /** Half a request, old, and it does not get on. */
-  #isStuck(session: Session, now: number): boolean {
-    const since = session.parser.partialSince
-    if (since === 0 || session.isReadingPaused) return false
-    let seen = this.#progress.get(session)
-    if (seen === undefined || seen.since !== since) this.#progress.set(session, (seen = { since, at: since, bytes: 0 }))
-    const bytes = session.inputQueued
-    if (bytes - seen.bytes >= PARTIAL_PROGRESS_BYTES) {
-      seen.at = now
-      seen.bytes = bytes
-    }
-    return now - seen.at >= PARTIAL_MS_MAX
-  }
-
-  #timeOut(session: Session, why: string): void {
-    this.stats.timeoutClosed++
-    this.env.say('verbose', `closed a client that ${why}`, { id: session.id, addr: session.addr })
-    session.transport.destroy()
   }
 
   // Options ------------------------------------------------------------------------------------------------------------------------
@@ -744,62 +550,20 @@ export class Node {
       limits.listSizeMax = values['list-max-listpack-size']
     }
     apply()
-    for (const name of [
-      'hash-max-listpack-entries',
-      'hash-max-listpack-value',
-      'set-max-intset-entries',
-      'zset-max-listpack-entries',
-      'zset-max-listpack-value',
-      'list-max-listpack-size',
-    ] as const) {
-      options.whenChanged(name, apply)
-    }
-    options.whenChanged('slowlog-log-slower-than', apply)
+    options.whenAnyChanged(FOLLOWED, apply)
     options.whenChanged('slowlog-max-len', (length) => {
       apply()
       const { entries } = this.stats.slowlog
       if (entries.length > length) entries.length = length
     })
-    options.whenChanged('latency-monitor-threshold', apply)
-    options.whenChanged('latency-tracking', apply)
-    options.whenChanged('client-output-buffer-limit', apply)
-    options.whenChanged('client-query-buffer-limit', apply)
-    options.whenChanged('notify-keyspace-events', apply)
-    options.whenChanged('order-retention', apply)
-    options.whenChanged('return-window', apply)
-    options.whenChanged('restart-grace', apply)
     options.whenChanged('maxmemory', () => this.#sampleMemory())
     options.whenChanged('proto-max-bulk-len', (bytes) => {
       apply()
       for (const session of this.sessions.values()) session.parser.bulkBytesMax = bytes
     })
-    options.whenChanged('maxclients', (clients) =>
-      clients + RESERVED_CLIENTS > descriptorLimit()
-        ? `The operating system is not able to handle the specified number of clients, try with ${Math.max(1, descriptorLimit() - RESERVED_CLIENTS)}`
-        : null,
-    )
-    options.whenAnyChanged(TLS_OPTIONS, () => {
-      const reason = this.reloadCredentials()
-      return reason === null ? null : `Unable to update TLS configuration: ${reason}`
-    })
     options.whenChanged('appendfsync', (policy) => {
       this.log?.setPolicy(policy)
       turn.isStrict = this.log !== null && policy === 'always'
     })
-  }
-}
-
-/** Bytes that a session has sent and that have not run. */
-function heldInput(session: Session): number {
-  return session.inputQueued + session.transactionBytes
-}
-
-/** How many files this process may open; Infinity where the system does not say. */
-function descriptorLimit(): number {
-  try {
-    const line = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'latin1'))
-    return line === null || line[1] === 'unlimited' ? Infinity : Number(line[1])
-  } catch {
-    return Infinity
   }
 }

@@ -307,8 +307,9 @@ export class Options {
   }
 
   /** The same for options that only make sense together: it runs when all that change have their new value. */
-  whenAnyChanged(names: readonly OptionName[], apply: () => string | null): void {
-    for (const name of names) this.#appliers.set(name, apply)
+  whenAnyChanged(names: readonly OptionName[], apply: () => string | null | void): void {
+    const applier = (): string | null => apply() ?? null
+    for (const name of names) this.#appliers.set(name, applier)
   }
 
   /** Changes several options at run time, all or none. */

@@ -83,11 +83,25 @@ export class Stats {
   authFailures = 0
   peakMemory = 0
   peakClients = 0
+  /** Of the last second, each second. */
   instantOps = 0
   instantInputBytes = 0
   instantOutputBytes = 0
   /** Longest turn since the last reset, microseconds. */
   longestTurn = 0
+  #sampled = { commands: 0, input: 0, output: 0, at: 0 }
+
+  /** What happened since it was called last, as rates: the `instant...`. */
+  sampleRates(now: number): void {
+    const last = this.#sampled
+    const seconds = Math.max(0.001, (now - last.at) / 1000)
+    if (last.at > 0) {
+      this.instantOps = Math.max(0, Math.round((this.commandsProcessed - last.commands) / seconds))
+      this.instantInputBytes = Math.max(0, (this.netInputBytes - last.input) / seconds)
+      this.instantOutputBytes = Math.max(0, (this.netOutputBytes - last.output) / seconds)
+    }
+    this.#sampled = { commands: this.commandsProcessed, input: this.netInputBytes, output: this.netOutputBytes, at: now }
+  }
 
   /** Counts an error reply by its first word, as INFO errorstats shows it. */
   countError(text: string): void {

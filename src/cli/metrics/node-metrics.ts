@@ -111,7 +111,7 @@ function clientsOf(node: Node): Family[] {
       help: 'When the certificate that TLS clients are shown ends, unix seconds.',
       type: 'gauge',
       collect(add) {
-        if (node.credentials !== null) add(node.credentials.validUntil / 1000)
+        if (node.door.credentials !== null) add(node.door.credentials.validUntil / 1000)
       },
     },
     counter('stockd_auth_failures_total', 'Wrong passwords that clients gave.', () => stats.authFailures),

@@ -101,7 +101,7 @@ function server(node: Node): Fields {
     ['process_id', process.pid],
     ['process_supervised', 'no'],
     ['run_id', node.runId],
-    ['tcp_port', node.port === 0 ? node.tlsPort : node.port],
+    ['tcp_port', node.port === 0 ? node.door.tlsPort : node.port],
     ['server_time_usec', Math.floor(env.clock.now() * 1000)],
     ['uptime_in_seconds', seconds],
     ['uptime_in_days', Math.floor(seconds / 86400)],
