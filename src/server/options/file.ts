@@ -22,26 +22,35 @@ export function readTextFile(path: string, what: string): string {
   }
 }
 
-/** One option a line: `name value`; `#` at its beginning makes a line a comment; quotes as in redis.conf. */
+/** One option a line: `name value`; `#` at its beginning makes a line a comment; quotes as in redis.conf. Every wrong line is named. */
 export function parseOptionFile(content: string, path: string): Setting[] {
   const settings: Setting[] = []
+  const wrong: string[] = []
   content.split('\n').forEach((line, i) => {
-    const trimmed = line.trim()
-    if (trimmed === '' || trimmed.startsWith('#')) return
-    const fail = (reason: string): never => {
-      throw new StockdError('BAD_OPTION', `${path}:${i + 1}: ${reason}`)
-    }
-    const parts = splitWords(trimmed) ?? fail('unbalanced quotes')
-    const name = optionName(parts[0].toLowerCase())
-    const spec = OPTIONS.get(name) ?? fail(unknownOption(name))
-    if (parts.length < 2) fail(`${name} needs a value (${spec.kind.label})`)
-    if (parts.length > 2 && !spec.kind.severalWords) fail(`${name} takes one value (${spec.kind.label}); quote it if it contains spaces`)
-    const value = parts.slice(1).join(' ')
-    const parsed = spec.kind.parse(value)
-    if (parsed instanceof Refused) fail(`${name}: ${parsed.reason}`)
-    settings.push({ name, value })
+    const setting = settingOf(line.trim())
+    if (typeof setting === 'string') wrong.push(`${path}:${i + 1}: ${setting}`)
+    else if (setting !== null) settings.push(setting)
   })
+  if (wrong.length > 0) throw new StockdError('BAD_OPTION', wrong.join('\n'))
   return settings
+}
+
+/** What a line sets; null: nothing; a text: what is wrong with it. */
+function settingOf(line: string): Setting | string | null {
+  if (line === '' || line.startsWith('#')) return null
+  const parts = splitWords(line)
+  if (parts === null) return 'unbalanced quotes'
+  const name = optionName(parts[0].toLowerCase())
+  const spec = OPTIONS.get(name)
+  if (spec === undefined) return unknownOption(name)
+  const { kind } = spec
+  if (parts.length < 2) return `${name} needs a value (${kind.label})`
+  const tooMany = parts.length > 2 && !kind.severalWords
+  const value = tooMany ? parts[1] : parts.slice(1).join(' ')
+  const parsed = kind.parse(value)
+  if (parsed instanceof Refused) return `${name}: ${parsed.reason}`
+  if (tooMany) return `${name} takes one value (${kind.label}); quote it if it contains spaces`
+  return { name, value }
 }
 
 /** The option that a line sets; null for comments, empty lines and others. */
