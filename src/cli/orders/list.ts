@@ -5,6 +5,7 @@ import type { OrderPage, Page, Store } from '../../orders/store/store.ts'
 import { badArgument } from '../command-line.ts'
 import type { Console } from '../console.ts'
 import { EXIT_OK } from './exit-codes.ts'
+import { lostBytes, nameText, readName } from './name-text.ts'
 import { ORDER_HEAD, orderCells } from './order-text.ts'
 import { wholeNumber, type OrdersTool } from './orders-tool.ts'
 import { counted, table } from './table.ts'
@@ -19,8 +20,8 @@ interface Selection extends Page {
 export function addList(tool: OrdersTool): void {
   tool
     .onStore('list', 'lists orders, newest first: those of a buyer, of a seller, or of everybody')
-    .option('--buyer <id>', 'only those of this buyer')
-    .option('--seller <id>', 'only those with items of this seller, and only these items')
+    .option('--buyer <id>', 'only those of this buyer', readName)
+    .option('--seller <id>', 'only those with items of this seller, and only these items', readName)
     .option('--state <state>', `only those that are ${STATES.join(', ')}`, stateOf)
     .option('--history', 'archived ones, too')
     .option('--limit <n>', 'how many', wholeNumber(1, 10_000), 20)
@@ -29,6 +30,7 @@ export function addList(tool: OrdersTool): void {
       'after',
       '\nNewest first is by when an order was made; of everybody in SQLite, by when it was stored. --state looks through as many orders\n' +
         'as it takes to find those of that state.\n' +
+        'A byte of an id that is not UTF-8 is printed as \\xHH, a backslash as \\\\; --buyer, --seller and show take it so.\n' +
         'With --json: {"orders":[...],"next":"..."}; give `next` to --after.',
     )
     .action(async (options) => {
@@ -62,8 +64,9 @@ function pageOf(store: Store, selection: Selection): Promise<OrderPage> {
 async function nothing(store: Store, { buyer, seller, state, after, withHistory }: Selection): Promise<string> {
   if (after !== null) return 'no more orders'
   if ((await store.cursors()).length === 0) return `${store.name} has no orders yet: the first STOCK.RESERVE brings one`
-  const whose = buyer === null ? (seller === null ? '' : ` of seller ${seller}`) : ` of buyer ${buyer}`
-  return `no${state === undefined ? '' : ` ${state}`} orders${whose}${withHistory ? '' : ' (--history looks at archived ones, too)'}`
+  const whose = buyer === null ? (seller === null ? '' : ` of seller ${nameText(seller)}`) : ` of buyer ${nameText(buyer)}`
+  const hint = `${withHistory ? '' : ' (--history looks at archived ones, too)'}${lostBytes(buyer ?? seller ?? '')}`
+  return `no${state === undefined ? '' : ` ${state}`} orders${whose}${hint}`
 }
 
 function stateOf(text: string): string {

@@ -1,6 +1,7 @@
 // Orders as a person reads them.
 
 import type { StoredItem, StoredOrder } from '../../orders/store/store.ts'
+import { nameText } from './name-text.ts'
 import { localTime } from './table.ts'
 
 /** Units that the order still has: held, or sold and not returned. */
@@ -18,7 +19,7 @@ export function amountOf({ items }: Pick<StoredOrder, 'items'>): string {
 
 /** `iphone x2, case x1` as ordered. */
 export function itemsText(items: readonly StoredItem[], most = 3): string {
-  const told = items.slice(0, most).map(({ sku, quantity }) => `${sku} x${quantity}`)
+  const told = items.slice(0, most).map(({ sku, quantity }) => `${nameText(sku)} x${quantity}`)
   return items.length > most ? `${told.join(', ')}, ${items.length - most} more` : told.join(', ')
 }
 
@@ -26,5 +27,12 @@ export const ORDER_HEAD = ['CREATED', 'ORDER', 'STATE', 'BUYER', 'ITEMS', 'AMOUN
 
 export function orderCells(order: StoredOrder): string[] {
   const { id, state, buyer, createdAt, items, isHistory } = order
-  return [localTime(createdAt), id, isHistory ? `${state} (history)` : state, buyer ?? '', itemsText(items), amountOf(order)]
+  return [
+    localTime(createdAt),
+    nameText(id),
+    isHistory ? `${state} (history)` : state,
+    nameText(buyer ?? ''),
+    itemsText(items),
+    amountOf(order),
+  ]
 }

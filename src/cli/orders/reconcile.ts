@@ -14,6 +14,7 @@ import type { Console } from '../console.ts'
 import { Progress } from '../progress.ts'
 import { brokerAddress, makeBroker } from './broker-options.ts'
 import { EXIT_DIFFERENT, EXIT_OK, EXIT_TROUBLE } from './exit-codes.ts'
+import { nameText } from './name-text.ts'
 import { makeNodes } from './node-options.ts'
 import { wholeNumber, type OrdersTool } from './orders-tool.ts'
 import { counted, facts, shown, table } from './table.ts'
@@ -152,7 +153,7 @@ function jsonOf({ store }: Parties, { report, broker }: Result, { limit }: Wante
 function textOf({ store }: Parties, { report, broker }: Result, { limit }: Wanted): string {
   const { nodes, differences, differenceCount, onTheWay, late, ahead, skus, skusSkipped, findings, states } = report
   const lines: string[] = []
-  for (const { id, says } of differences.slice(0, limit)) lines.push(`order ${shown(id)}: ${shown(says.join('; '))}`)
+  for (const { id, says } of differences.slice(0, limit)) lines.push(`order ${nameText(id)}: ${shown(says.join('; '))}`)
   if (differenceCount > Math.min(limit, differences.length)) {
     lines.push(`... and ${counted(differenceCount - Math.min(limit, differences.length), 'order')} more`)
   }
@@ -205,10 +206,10 @@ function textOf({ store }: Parties, { report, broker }: Result, { limit }: Wante
 
 function skuText({ sku, atNode, stored }: SkuVerdict): string {
   if (atNode === null)
-    return `SKU ${shown(sku)}: the node does not have it (any more), the database has ${stored?.reserved ?? 0} units of it reserved`
-  if (stored === null) return `SKU ${shown(sku)}: the database does not have it`
+    return `SKU ${nameText(sku)}: the node does not have it (any more), the database has ${stored?.reserved ?? 0} units of it reserved`
+  if (stored === null) return `SKU ${nameText(sku)}: the database does not have it`
   const wrong = (['total', 'available', 'reserved', 'sold'] as const).filter((units) => atNode[units] !== stored[units])
-  return `SKU ${shown(sku)}: ${wrong.map((units) => `${units} is ${atNode[units]} at the node, ${stored[units]} in the database`).join(', ')}`
+  return `SKU ${nameText(sku)}: ${wrong.map((units) => `${units} is ${atNode[units]} at the node, ${stored[units]} in the database`).join(', ')}`
 }
 
 interface Sums {

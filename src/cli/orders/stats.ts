@@ -3,6 +3,7 @@
 import type { Cursor, LedgerRow, Store } from '../../orders/store/store.ts'
 import type { Console } from '../console.ts'
 import { EXIT_OK } from './exit-codes.ts'
+import { nameText } from './name-text.ts'
 import { wholeNumber, type OrdersTool } from './orders-tool.ts'
 import { facts, localTime, table } from './table.ts'
 
@@ -68,7 +69,7 @@ function ledgerTable(ledger: readonly LedgerRow[], most: number): string {
     .slice(0, most)
     .map(({ stream, sku, generation, total, available, reserved, sold }) => [
       ...(several ? [stream] : []),
-      sku,
+      nameText(sku),
       ...[generation, total, available, reserved, sold].map(String),
     ])
   const head = [...(several ? ['STREAM'] : []), 'SKU', 'GENERATION', 'TOTAL', 'AVAILABLE', 'RESERVED', 'SOLD']

@@ -41,6 +41,39 @@ async function sell(client: RawClient, prefix: string, count = 40): Promise<void
   }
 }
 
+/** Orders whose ids and buyers are any bytes: what `list` prints of one is what `show` and `--buyer` take. */
+async function expectAnyNames(client: RawClient, orders: (...args: readonly string[]) => Promise<Finished>): Promise<void> {
+  const buyers = [
+    Buffer.from('\xff\xfe', 'latin1'),
+    Buffer.from('caf\xe9', 'latin1'),
+    Buffer.from('back\\xffslash'),
+    Buffer.from('\u202eevil'),
+  ]
+  await client.call('STOCK.CREATE', Buffer.from('sk\xfc', 'latin1'), '100')
+  for (const buyer of buyers) {
+    const id = Buffer.concat([Buffer.from('{'), buyer, Buffer.from('}'), Buffer.from('n\xe4me', 'latin1')])
+    expect(await client.call('STOCK.RESERVE', id, 'ITEMS', Buffer.from('sk\xfc', 'latin1'), '1')).toMatchObject({ 0: 'OK' })
+  }
+  const lines = await eventually('the orders to be stored', async () => {
+    const { stdout } = await orders('list', '--limit', '1000')
+    const found = stdout.split('\n').filter((line) => line.includes('n\\xe4me'))
+    return found.length === 4 ? found : null
+  })
+  expect(new Set(lines.map((line) => line.split(/ {2,}/)[3]))).toEqual(
+    new Set(['\\xff\\xfe', 'caf\\xe9', 'back\\\\xffslash', '\\u202eevil']),
+  )
+  for (const line of lines) {
+    const [, id, , buyer] = line.split(/ {2,}/)
+    const shown = await orders('show', id)
+    expect(shown).toMatchObject({ code: 0, stderr: '' })
+    expect(shown.stdout).toContain(`order     ${id}\nbuyer     ${buyer}\n`)
+    expect(shown.stdout).toContain('sk\\xfc: 1 reserved')
+    expect((await orders('list', '--buyer', buyer)).stdout.split('\n')[1].split(/ {2,}/)).toEqual(line.split(/ {2,}/))
+  }
+  const lost = await orders('show', '{\ufffd}1')
+  expect(lost).toMatchObject({ code: 1, stderr: expect.stringContaining('bytes that are not UTF-8 are written \\xHH') as string })
+}
+
 describe('beside a node with its own database', () => {
   let node: Server
   let client: RawClient
@@ -98,6 +131,10 @@ describe('beside a node with its own database', () => {
     expect(fixed.stdout).toMatch(/\nequal: \d+ orders, 2 SKUs\n$/)
     expect(fixed.code).toBe(0)
     expect((await tool(env, 'reconcile', '--fix', '--json')).code).toBe(0)
+  })
+
+  it('names of any bytes lead from list to show', async () => {
+    await expectAnyNames(client, (...args) => tool(env, ...args))
   })
 
   it('reconcile could not compare: a node or a database that is not there, another server, exit code 2', async () => {
@@ -382,6 +419,11 @@ describe.skipIf(!HAS_MARIADB || !HAS_RABBITMQ)('with RabbitMQ and MariaDB', () =
     expect(fixed.stdout).toMatch(/\nequal: /)
     expect(fixed.code).toBe(0)
   }, 240_000)
+
+  it('names of any bytes lead from list to show', async () => {
+    await using client = await way.node.connect()
+    await expectAnyNames(client, (...args) => way.orders(...args))
+  }, 120_000)
 
   it('archive moves orders in all tables, and reconcile still finds them', async () => {
     const moved = await way.orders('archive', '--older-than', '0s', '--batch', '10', '--json')
