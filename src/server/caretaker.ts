@@ -62,7 +62,7 @@ export class Caretaker {
       this.#closingSince.set(session, since)
       const isOver = session.isClosing && session.outputQueued === 0
       if (now - since >= (isOver ? LINGERING_MS_MAX : CLOSING_MS_MAX)) session.transport.destroy()
-    } else if (!session.isAdmitted && now - session.createdAt >= UNAUTHENTICATED_MS_MAX) this.#timeOut(session, 'did not authenticate')
+    } else if (!session.isAdmitted && now - session.strangerSince >= UNAUTHENTICATED_MS_MAX) this.#timeOut(session, 'did not authenticate')
     else if (idleMs > 0 && session.parked === null && session.subscriptions === 0 && now - session.lastInteraction >= idleMs)
       this.#timeOut(session, 'was idle')
     else if (this.#isStuck(session, now)) this.#timeOut(session, 'sent half a request and no more')

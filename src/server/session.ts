@@ -73,6 +73,11 @@ export class Session implements Client {
   readonly createdAt: Millis
   readonly parser: RequestParser
 
+  /** Since when commands are not taken from it, if they are not. */
+  strangerSince: Millis
+  /** What it had sent by then. */
+  #strangerFrom = 0
+
   /** Index of the selected database. */
   database = 0
   protocol: Protocol = 2
@@ -135,6 +140,7 @@ export class Session implements Client {
     this.id = id
     this.transport = transport
     this.createdAt = now
+    this.strangerSince = now
     this.lastInteraction = now
     this.parser = parser
     this.user = user
@@ -152,10 +158,25 @@ export class Session implements Client {
     return this.#isAuthenticated
   }
 
-  set isAuthenticated(is: boolean) {
+  /** It has said who it is, or has to. */
+  authenticate(is: boolean, now: Millis): void {
     this.#isAuthenticated = is
-    this.parser.authenticated = is
+    this.admit(is, now)
     if (is) this.failedAuths = 0
+  }
+
+  /** From now on commands are taken from it, or are not: then it is a stranger again, with a stranger's time. */
+  admit(is: boolean, now: Millis): void {
+    if (!is && this.isAdmitted) {
+      this.strangerSince = now
+      this.#strangerFrom = this.inputBytes
+    }
+    this.parser.authenticated = is
+  }
+
+  /** What it has sent while no command was taken from it. */
+  get strangerBytes(): number {
+    return this.isAdmitted ? 0 : this.inputBytes - this.#strangerFrom
   }
 
   get addr(): string {
@@ -205,14 +226,14 @@ export class Session implements Client {
   }
 
   /** RESET: everything that commands have set goes back to what it was after connecting. */
-  reset(user: User): void {
+  reset(user: User, now: Millis): void {
     this.discard()
     this.monitoring?.end()
     this.database = 0
     this.protocol = 2
     this.name = ''
     this.user = user
-    this.isAuthenticated = user.isOpen
+    this.authenticate(user.isOpen, now)
     this.noEvict = false
     this.noTouch = false
     // CLIENT REPLY SKIP has meant the reply of RESET itself.

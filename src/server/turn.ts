@@ -194,7 +194,7 @@ export class Turn {
     const pending = parser.pendingBytes
     if (
       pending + session.transactionBytes > this.inputBytesMax ||
-      (!parser.authenticated && session.inputBytes > UNAUTHENTICATED_QUERY_BYTES_MAX)
+      (!parser.authenticated && session.strangerBytes > UNAUTHENTICATED_QUERY_BYTES_MAX)
     )
       this.#tooMuch(session)
     else if (pending > INPUT_PAUSE_BYTES && (session.isReady || session.parked !== null)) pauseReading(session)

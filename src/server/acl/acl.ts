@@ -191,7 +191,7 @@ export class Acl {
     const user = this.user(name)
     if (user === null || !user.accepts(password)) return false
     session.user = user
-    session.isAuthenticated = true
+    session.authenticate(true, this.#host.now())
     return true
   }
 
@@ -209,7 +209,7 @@ export class Acl {
   /** While the default user is open, commands are taken from everybody. */
   #admit(): void {
     const { isOpen } = this.defaultUser
-    for (const session of this.#host.sessions.values()) session.parser.authenticated = session.isAuthenticated || isOpen
+    for (const session of this.#host.sessions.values()) session.admit(session.isAuthenticated || isOpen, this.#host.now())
   }
 
   // Changes ------------------------------------------------------------------------------------------------------------------------
@@ -303,7 +303,7 @@ export class Acl {
     for (const session of this.#host.sessions.values()) {
       if (session.user !== user) continue
       session.user = this.defaultUser
-      session.isAuthenticated = false
+      session.authenticate(false, this.#host.now())
       session.kill(asker)
     }
   }

@@ -43,7 +43,6 @@ export function connectionCommands(node: Node): CommandSpec[] {
     }
     node.park(session, {
       deadline: node.engine.now + delay,
-      isReady: () => false,
       answer(later) {
         later.error(WRONG_PASSWORD)
         if (close) session.isClosing = true
@@ -171,7 +170,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       syntax: '',
       summary: 'Brings the connection back to how it was when it was opened',
       run(call) {
-        sessionOf(call).reset(node.acl.defaultUser)
+        sessionOf(call).reset(node.acl.defaultUser, call.now)
         call.reply.protocol = 2
         call.reply.simple('RESET')
       },

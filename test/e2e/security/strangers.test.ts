@@ -102,6 +102,21 @@ describe('row: before AUTH', () => {
     expect((await known.command('PING')).toString()).toBe('+PONG\r\n')
   })
 
+  it('RESET closes nobody who has been there for long or has sent much: his time and bytes begin anew', async () => {
+    const { node, env } = await start()
+    await using client = await RawClient.connect(node.port)
+    const login = async (): Promise<void> => expect((await client.command('AUTH', 'secret')).toString()).toBe('+OK\r\n')
+    await login()
+    expect((await client.command('SET', 'k', 'x'.repeat(100_000))).toString()).toBe('+OK\r\n')
+    env.pass(60_000)
+    expect((await client.command('RESET')).toString()).toBe('+RESET\r\n')
+    env.pass(5000)
+    await login()
+    expect((await client.command('RESET')).toString()).toBe('+RESET\r\n')
+    env.pass(11_000)
+    await within('the client is closed', client.closed)
+  })
+
   it('the third wrong password closes, and each is answered later than the one before', async () => {
     const { node, env } = await start()
     await using client = await RawClient.connect(node.port)

@@ -195,7 +195,7 @@ export class Stage {
         run: ({ reply, request }) => reply.bulk(request.bytes, request.start[1], request.end[1]),
       }),
       toy({ name: 'FAIL', arity: 1, flags: [], run: ({ reply }) => reply.error('ERR it failed') }),
-      toy({ name: 'AUTH', arity: 2, flags: ['no_auth'], run: (c) => ((sessionOf(c).isAuthenticated = true), c.reply.ok()) }),
+      toy({ name: 'AUTH', arity: 2, flags: ['no_auth'], run: (c) => (sessionOf(c).authenticate(true, c.now), c.reply.ok()) }),
       toy({ name: 'BIG', arity: 2, flags: [], run: ({ reply, request }) => reply.bulk(Buffer.alloc(Number(request.latin1(1)), 120)) }),
       toy({
         name: 'BIGS',
