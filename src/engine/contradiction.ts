@@ -8,7 +8,12 @@ export function contradiction(record: Request, why: string): StockdError {
   return new StockdError('LOG_SEMANTIC', `record ${record.latin1(0)}${key} contradicts the state: ${why}`)
 }
 
+/** The checksums of a record are right, and it has not the shape that it has here: no disk does that. */
+export const OTHER_SHAPE =
+  'wrong number of arguments. Nothing is damaged, its checksum is right: another stockd wrote this log, one from before the first release or a ' +
+  'newer one, and only that one reads it'
+
 /** Throws if a record has not so many arguments, its name included. */
 export function expectArguments(record: Request, least: number, most = Infinity): void {
-  if (record.argc < least || record.argc > most) throw contradiction(record, 'wrong number of arguments')
+  if (record.argc < least || record.argc > most) throw contradiction(record, OTHER_SHAPE)
 }

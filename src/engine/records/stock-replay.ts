@@ -10,6 +10,7 @@ import { OperationKind, type Operation, type OrderExtra, sameBytes } from '../..
 import { ITEMS_MAX, OrderRequest, QUANTITY_MAX } from '../../stock/order-request.ts'
 import type { Sku, SkuTerms } from '../../stock/sku.ts'
 import { ORDER_STATES, OrderState } from '../../stock/state.ts'
+import { OTHER_SHAPE } from '../contradiction.ts'
 import { Outbox, PARTS } from '../outbox.ts'
 import { Balances } from './balances.ts'
 import { readTerms } from './sku-terms.ts'
@@ -109,7 +110,7 @@ export class StockReplay {
     const record = this.#record
     this.#arity(5 + ITEM_ARGUMENTS)
     const options = (record.argc - 5) % ITEM_ARGUMENTS
-    if (options > 2) throw this.#contradiction('wrong number of arguments')
+    if (options > 2) throw this.#contradiction(OTHER_SHAPE)
     const request = this.#newOrder(5 + options)
     const holdMs = this.#integer(3, 1)
     request.deadline = request.at + holdMs
@@ -129,7 +130,7 @@ export class StockReplay {
     const hasPayment = (options & 1) === 1
     const isMade = record.is(5, 'PAID*')
     if (isMade || record.is(5, 'PAID')) {
-      if (options > 1) throw this.#contradiction('wrong number of arguments')
+      if (options > 1) throw this.#contradiction(OTHER_SHAPE)
       const request = this.#newOrder(first)
       request.isPaid = true
       request.deadline = 0
@@ -187,7 +188,7 @@ export class StockReplay {
   #expired(): void {
     this.#arity(5)
     const options = (this.#record.argc - 5) % ITEM_ARGUMENTS
-    if (options !== 0 && options !== 2) throw this.#contradiction('wrong number of arguments')
+    if (options !== 0 && options !== 2) throw this.#contradiction(OTHER_SHAPE)
     const order = this.#order()
     this.#inState(order, OrderState.RESERVED)
     if (this.#instant(2) !== this.#state.rows.deadline(order)) throw this.#contradiction('another deadline')
@@ -199,7 +200,7 @@ export class StockReplay {
 
   #extended(): void {
     this.#arity(6, 8)
-    if (this.#record.argc === 7) throw this.#contradiction('wrong number of arguments')
+    if (this.#record.argc === 7) throw this.#contradiction(OTHER_SHAPE)
     const order = this.#order()
     this.#inState(order, OrderState.RESERVED)
     this.#state.extend(order, this.#integer(5, this.#state.rows.deadline(order)), this.#instant(2))
@@ -313,7 +314,7 @@ export class StockReplay {
     const record = this.#record
     const first = 3 + PARTS
     this.#arity(first)
-    if ((record.argc - first) % MARKED_ARGUMENTS !== 0) throw this.#contradiction('wrong number of arguments')
+    if ((record.argc - first) % MARKED_ARGUMENTS !== 0) throw this.#contradiction(OTHER_SHAPE)
     this.#instant(1)
     if (this.#integer(2, 1) !== this.#outbox.mark + 1) throw this.#contradiction(`the last mark was ${this.#outbox.mark}`)
     this.#outbox.mark++
@@ -389,7 +390,7 @@ export class StockReplay {
     const request = this.#request
     request.skuBytes = record.bytes
     request.count = 0
-    if ((record.argc - first) % ITEM_ARGUMENTS !== 0) throw this.#contradiction('wrong number of arguments')
+    if ((record.argc - first) % ITEM_ARGUMENTS !== 0) throw this.#contradiction(OTHER_SHAPE)
     for (let i = first; i < record.argc; i += ITEM_ARGUMENTS) {
       const item = request.count
       const quantity = isPart && item < ITEMS_MAX ? this.#soldOfHeld(i + 2, item) : this.#integer(i + 2, least)
@@ -548,7 +549,7 @@ export class StockReplay {
   }
 
   #arity(least: number, most = Infinity): void {
-    if (this.#record.argc < least || this.#record.argc > most) throw this.#contradiction('wrong number of arguments')
+    if (this.#record.argc < least || this.#record.argc > most) throw this.#contradiction(OTHER_SHAPE)
   }
 
   #contradiction(why: string): StockdError {

@@ -26,6 +26,7 @@ import { OrderRows, PAID_FLAG, PAYMENT_FLAG, TOMBSTONE_FLAG } from '../../stock/
 import { PriceTag } from '../../stock/price-tag.ts'
 import type { Sku } from '../../stock/sku.ts'
 import { ORDER_STATES, OrderState } from '../../stock/state.ts'
+import { OTHER_SHAPE } from '../contradiction.ts'
 import { Journal } from '../journal.ts'
 import { type Outbox, PARTS } from '../outbox.ts'
 import { readTerms, writeTerms } from './sku-terms.ts'
@@ -328,7 +329,7 @@ export class StockSnapshot {
     const state = this.#state
     const { rows } = state
     const items = (record.argc - 10) / 3
-    if (!(items >= 0 && items <= 100 && Number.isInteger(items))) throw this.#contradiction('wrong number of arguments')
+    if (!(items >= 0 && items <= 100 && Number.isInteger(items))) throw this.#contradiction(OTHER_SHAPE)
     const request = this.#request
     request.reset()
     request.setId(record.bytes, record.start[1], record.end[1])
@@ -372,6 +373,6 @@ export class StockSnapshot {
   }
 
   #arity(argc: number): void {
-    if (this.#record.argc !== argc) throw this.#contradiction('wrong number of arguments')
+    if (this.#record.argc !== argc) throw this.#contradiction(OTHER_SHAPE)
   }
 }

@@ -349,6 +349,17 @@ describe('an audit mark', () => {
       expect(() => engine().replay(new Request().set(wrong))).toThrow(expect.objectContaining({ code: 'LOG_SEMANTIC' }))
     expect(() => engine().replay(new Request().set(record))).not.toThrow()
   })
+
+  it('that another stockd wrote is not called damaged', () => {
+    shop.run('STOCK.CREATE a 5')
+    mark(9)
+    const engine = new Engine()
+    const [created, marks] = shop.log
+    engine.replay(new Request().set(created))
+    expect(() => engine.replay(new Request().set(marks.slice(0, -1)))).toThrow(
+      /record AUDIT\.MARK of '\d+' contradicts the state: .* Nothing is damaged, its checksum is right: another stockd wrote this log/,
+    )
+  })
 })
 
 describe('a record that contradicts the state', () => {
