@@ -12,6 +12,8 @@ import { openStore, type StoreOptions, type StoreUse } from './store-options.ts'
 export const TOOL = 'stockd-orders'
 
 const MIB = 2 ** 20
+const NODE_ABOUT = `a node; may be given again (else ${NODE_VARIABLE}, else the one that runs here)`
+const USER_ABOUT = `who asks it; the password is in ${NODE_VARIABLE}_PASSWORD, or in the file of ${NODE_VARIABLE}_PASSWORD_FILE`
 
 export interface CommonOptions extends StoreOptions {
   readonly json?: true | undefined
@@ -70,11 +72,13 @@ export class OrdersTool {
   /** ... and with nodes. */
   onStoreBrokerAndNodes(name: string, about: string) {
     return this.onStoreAndBroker(name, about)
-      .option('--node <host:port>', `a node; may be given again (else ${NODE_VARIABLE}, else the one that runs here)`, collectNodes)
-      .option(
-        '--node-user <name>',
-        `who asks it; the password is in ${NODE_VARIABLE}_PASSWORD, or in the file of ${NODE_VARIABLE}_PASSWORD_FILE`,
-      )
+      .option('--node <host:port>', NODE_ABOUT, collectNodes)
+      .option('--node-user <name>', USER_ABOUT)
+  }
+
+  /** A subcommand that works on a store and nodes. */
+  onStoreAndNodes(name: string, about: string, group: CommandLine) {
+    return this.onStore(name, about, group).option('--node <host:port>', NODE_ABOUT, collectNodes).option('--node-user <name>', USER_ABOUT)
   }
 
   /** A subcommand that works on none. */

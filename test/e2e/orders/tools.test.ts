@@ -213,6 +213,34 @@ describe('beside a node with its own database', () => {
     expect(examined.stdout).toContain('the database has later events than the node')
   })
 
+  it('cursor set does not pass over events that are still to happen', async () => {
+    await using closed = await startNode({ args: ['--orders-db', 'no'] })
+    await using other = await closed.connect()
+    await sell(other, 'c', 5)
+    const name = String(await other.call('STOCK.OUTBOX', 'STREAM'))
+    const status = (await other.call('STOCK.OUTBOX', 'STATUS')) as unknown[]
+    const last = status[status.indexOf('last') + 1] as number[]
+    const part = last.findIndex((n) => n > 0)
+    const path = join(tempDir(), 'orders.db')
+    await new SqliteStore({ path, mode: 'own', now: Date.now }).migrate()
+    const at = { STOCKD_NODE: `127.0.0.1:${closed.port}`, STOCKD_ORDERS_STORE: `sqlite:${path}` }
+    const set = (pseq: number, ...args: readonly string[]): Promise<Finished> =>
+      tool(at, 'cursor', 'set', String(part), String(pseq), '--stream', name, '--note', 'log lost', ...args)
+    const refused = await set(last[part] + 1, '--yes')
+    expect(refused).toMatchObject({ code: 4, stdout: '' })
+    expect(refused.stderr).toContain(
+      `only up to ${last[part]}: those up to ${last[part] + 1} are still to happen, and would never be stored`,
+    )
+    expect(await set(last[part], '--yes')).toMatchObject({ code: 0, stderr: '' })
+    expect(await set(last[part] + 1, '--yes', '--force')).toMatchObject({ code: 0 })
+    // Nobody to ask: it is said.
+    const blind = await set(last[part] + 2, '--yes', '--node', NOWHERE)
+    expect(blind.code).toBe(0)
+    expect(blind.stderr).toContain(`is not known: node ${NOWHERE} cannot be asked: nobody listens there`)
+    const another = await tool(at, 'cursor', 'set', '0', '5', '--stream', 'n9_other-1', '--note', 'x', '--yes', '--json')
+    expect(JSON.parse(another.stdout)).toMatchObject({ isDone: true, warning: expect.stringContaining(`is at stream ${name}`) as string })
+  })
+
   it('doctor finds nothing wrong, and says what is wrong when there is', async () => {
     const well = await tool(env, 'doctor', '--json')
     expect(JSON.parse(well.stdout)).toMatchObject({ errors: 0, warnings: 0 })
