@@ -13,7 +13,7 @@ import type { Call } from '../engine/call.ts'
 import type { CommandSpec, CommandTable } from '../engine/command.ts'
 import { AUTHENTICATION_REQUIRED, LOADING, OUT_OF_MEMORY, unknownCommand, unknownSubcommand, wrongArity } from '../resp/errors.ts'
 import type { Reply } from '../resp/reply.ts'
-import type { Request } from '../resp/request.ts'
+import { Request } from '../resp/request.ts'
 import type { Clock } from '../base/clock.ts'
 import { WORDS_BYTES_MAX } from '../base/limits.ts'
 import { absence } from './absent.ts'
@@ -243,20 +243,21 @@ export class Dispatcher {
   }
 
   /** EXEC: runs what was queued, whatever has become of the reasons to refuse it, and answers with the array of the replies. */
-  runQueued(session: Session, { queued }: Transaction): void {
+  runQueued(session: Session, transaction: Transaction): void {
     const call = this.#call
     const { request, reply } = call
+    const own = new Request()
     const { journal } = call.engine
     const wasSkipping = session.replyMode === 'skip'
     // What it reads may be anything; what it changes, those say that write.
     let seen = READS_ALL
-    reply.array(queued.length)
+    reply.array(transaction.count)
     session.mayNotWait = true
-    for (const { request: own, spec } of queued) {
+    call.request = own
+    for (const spec of transaction.requests(own)) {
       const from = reply.length
       const { total } = journal
       const { isClosing, replyMode } = session
-      call.request = own
       const refusal = this.#lateRefusal(session, spec, own)
       if (refusal === null) this.#execute(session, this.#commands.get(spec)!)
       else this.#refuseQueued(refusal)
@@ -271,7 +272,7 @@ export class Dispatcher {
     session.mayNotWait = false
     // CLIENT REPLY SKIP means the command behind EXEC.
     if (session.replyMode === 'skip-next' && !wasSkipping) reply.floor = reply.length
-    this.#stats.commandsProcessed += queued.length
+    this.#stats.commandsProcessed += transaction.count
     call.request = request
     this.bits = seen
   }

@@ -114,7 +114,7 @@ export function clientLine(node: Node, session: Session, asking = 0): string {
   return (
     `id=${session.id} addr=${session.addr} laddr=${session.laddr} fd=${session.fd} name=${session.name}` +
     ` age=${seconds(session.createdAt)} idle=${seconds(session.lastInteraction)} flags=${flagsOf(session)} db=${session.database}` +
-    ` sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=${transaction?.queued.length ?? -1} qbuf=${input} qbuf-free=0 argv-mem=0 multi-mem=${transaction?.argumentBytes ?? 0} rbs=0 rbp=0` +
+    ` sub=${channels.size} psub=${patterns.size} ssub=${shards.size} multi=${transaction?.count ?? -1} qbuf=${input} qbuf-free=0 argv-mem=0 multi-mem=${transaction?.argumentBytes ?? 0} rbs=0 rbp=0` +
     ` obl=0 oll=${session.held.length} omem=${queued} tot-mem=${queued + input} events=${queued > 0 ? 'rw' : 'r'}` +
     ` cmd=${lastCommand === null ? 'NULL' : node.acl.catalog.nameOf(lastCommand)} user=${session.user.name} redir=-1 resp=${session.protocol}` +
     ` lib-name=${session.libName} lib-ver=${session.libVersion}\n`

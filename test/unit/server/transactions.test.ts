@@ -159,6 +159,26 @@ describe('what is queued', () => {
     client.ask('SET k othersothersothers')
     expect(tell(client, 'GET k | EXEC')).toBe('*3\r\n+OK\r\n+OK\r\n$18\r\nothersothersothers\r\n')
   })
+
+  it('runs as it came, short and long, with few arguments and many', () => {
+    const client = new NodeStage().connect()
+    const sizes = [0, 1, 400, 511, 70_000, 3, 512, 1023, 65_536, 65_535, 0, 200_000, 7]
+    const values = Array.from({ length: 200 }, (_, i) => String.fromCharCode(97 + (i % 26)).repeat(sizes[i % sizes.length]))
+    client.ask('MULTI')
+    for (const value of values) client.raw(ask(`ECHO ${value}`))
+    client.raw(ask(`RPUSH all ${values.map((_, i) => i).join(' ')}`))
+    const echoed = values.map((value) => `$${value.length}\r\n${value}\r\n`).join('')
+    expect(client.ask('EXEC') === `*201\r\n${echoed}:200\r\n`).toBe(true)
+    expect(client.ask('LINDEX all 199')).toBe('$3\r\n199\r\n')
+  })
+
+  it('counts as what it takes: small requests are not a cheap way to much memory', () => {
+    const client = new NodeStage().connect()
+    client.ask('MULTI')
+    client.raw(ask('PING').repeat(10_000))
+    expect(client.session.transactionBytes).toBeGreaterThan(10_000 * 60)
+    expect(client.session.transactionBytes).toBeLessThan(10_000 * 120)
+  })
 })
 
 describe('WATCH', () => {
