@@ -1,7 +1,7 @@
 // One of the databases: its keys with their values and instants of expiry.
 //
-// Invariants: every row is in the table once, and in the expiry heap if and only if it expires; `seal` is the sum over all rows, kept up to
-// date by every change.
+// Invariants: every row is in the table once, and in the expiry heap if and only if it expires; the seal is the sum over all rows, kept up
+// to date by every change.
 //
 // Unusual: no objects. A key is a row number (`ref`, 0 for none), valid until the database changes. Whoever looks a key up computes its
 // hash first and hands it back with the change, so that a SET hashes once. A lookup deletes a key that is due, as Redis does, and tells
@@ -64,17 +64,18 @@ export class Database {
   /** The collections that do not fit a row, by the slot number in their row's value; null where there is none. */
   readonly #beside: (LargeValue | null)[] = []
   readonly #freeSlots: number[] = []
-  /** The seal's hash of the key of the row that is being changed. */
-  #changingKey = 0
-  /** The row whose collection was changed last, and what its seal is: the next change is often of the same one. 0: something else was done to it. */
-  #changedRef = 0
-  #changedHash = 0
+  /**
+   * The row whose collection was changed last, and the hash of its key. The seal is without it, and what it takes beside the rows may have
+   * changed since it was counted, until somebody asks: the next change is often of the same one. 0: there is none.
+   */
+  #pendingRef = 0
+  #pendingKey = 0
   /** Bytes that they take, and what of it lies in arenas. */
-  besideBytes = 0
-  besideHiddenBytes = 0
+  #besideBytes = 0
+  #besideHiddenBytes = 0
   /** Two sums over all rows, mod 2^32, of what identifies a row cheaply: key, kind, instant, a string's length, a collection's figure. */
-  sealA = 0
-  sealB = 0
+  #sealA = 0
+  #sealB = 0
 
   // Where the row last opened keeps its key and value: read them before anything changes.
   bytes: Uint8Array = new Uint8Array(0)
@@ -290,27 +291,52 @@ export class Database {
     const ref = this.#fillRow(key, keyStart, keyEnd, kind, valueLength, 0)
     this.table.insert(ref, hash)
     this.#keyspace.onCreated?.(this, key, keyStart, keyEnd)
-    this.#changingKey = this.#keyHash(ref)
+    this.#account()
+    this.#pendingRef = ref
+    this.#pendingKey = this.#keyHash(ref)
     return ref
   }
 
   /** From here on the row's value may be written and spliced; `endChange` must follow before another change begins. */
   beginChange(ref: number): void {
-    if (ref !== this.#changedRef) {
-      this.#changingKey = this.#keyHash(ref)
-      this.#changedHash = this.#rowHash(ref, this.#changingKey)
-    }
-    this.#addSeal(-1, this.#changedHash)
+    if (ref === this.#pendingRef) return
+    this.#account()
+    this.#pendingRef = ref
+    this.#pendingKey = this.#keyHash(ref)
+    this.#addSeal(-1, this.#rowHash(ref, this.#pendingKey))
   }
 
   /** The row's value is whole again. The key was used now. */
   endChange(ref: number): void {
+    this.touch(ref)
+    this.#pendingRef = ref
+  }
+
+  /** The seal and the count of memory know of all changes. */
+  #account(): void {
+    const ref = this.#pendingRef
+    if (ref === 0) return
+    this.#pendingRef = 0
+    this.#addSeal(1, this.#rowHash(ref, this.#pendingKey))
     const large = this.besideOf(ref)
     if (large !== null) this.#count(large)
-    this.touch(ref)
-    this.#changedRef = ref
-    this.#changedHash = this.#rowHash(ref, this.#changingKey)
-    this.#addSeal(1, this.#changedHash)
+  }
+
+  get seal(): readonly [a: number, b: number] {
+    this.#account()
+    return [this.#sealA, this.#sealB]
+  }
+
+  /** Bytes that large collections take. */
+  get besideBytes(): number {
+    this.#account()
+    return this.#besideBytes
+  }
+
+  /** What of them JavaScript's own count of memory does not see. */
+  get besideHiddenBytes(): number {
+    this.#account()
+    return this.#besideHiddenBytes
   }
 
   /**
@@ -343,6 +369,12 @@ export class Database {
     this.arena.words[next >>> SEGMENT_SHIFT][((next & GRANULE_MASK) << 1) + VALUE_LENGTH] = after
     this.open(next)
     return next
+  }
+
+  /** Opens a collection's row. @returns what lives beside it; null if the value is in the row. */
+  openCollection(ref: number): LargeValue | null {
+    this.open(ref)
+    return this.encoding(ref) & BESIDE ? this.#beside[readWord(this.bytes, this.valueStart)] : null
   }
 
   /** The collection that lives beside this row; null if the value is in the row. */
@@ -409,12 +441,12 @@ export class Database {
     for (const large of this.#beside) large?.release()
     this.#beside.length = 0
     this.#freeSlots.length = 0
-    this.besideBytes = 0
-    this.besideHiddenBytes = 0
+    this.#besideBytes = 0
+    this.#besideHiddenBytes = 0
     this.stockKeys = 0
-    this.#changedRef = 0
-    this.sealA = 0
-    this.sealB = 0
+    this.#pendingRef = 0
+    this.#sealA = 0
+    this.#sealB = 0
     this.bytes = new Uint8Array(0)
     this.reserve(name)
   }
@@ -500,15 +532,15 @@ export class Database {
 
   #count(large: LargeValue): void {
     const { usedBytes, hiddenBytes } = large
-    this.besideBytes += usedBytes - large.countedBytes
-    this.besideHiddenBytes += hiddenBytes - large.countedHiddenBytes
+    this.#besideBytes += usedBytes - large.countedBytes
+    this.#besideHiddenBytes += hiddenBytes - large.countedHiddenBytes
     large.countedBytes = usedBytes
     large.countedHiddenBytes = hiddenBytes
   }
 
   #uncount(large: LargeValue): void {
-    this.besideBytes -= large.countedBytes
-    this.besideHiddenBytes -= large.countedHiddenBytes
+    this.#besideBytes -= large.countedBytes
+    this.#besideHiddenBytes -= large.countedHiddenBytes
     large.countedBytes = 0
     large.countedHiddenBytes = 0
   }
@@ -595,13 +627,13 @@ export class Database {
 
   /** Whatever is done to a row but a change of its collection begins here. */
   #unseal(ref: number): void {
-    if (ref === this.#changedRef) this.#changedRef = 0
+    if (ref === this.#pendingRef) this.#account()
     this.#addSeal(-1, this.#rowHash(ref, this.#keyHash(ref)))
   }
 
   #addSeal(sign: 1 | -1, h: number): void {
-    this.sealA = (this.sealA + sign * h) | 0
-    this.sealB = (this.sealB + sign * mix(h ^ 0x55555555)) | 0
+    this.#sealA = (this.#sealA + sign * h) | 0
+    this.#sealB = (this.#sealB + sign * mix(h ^ 0x55555555)) | 0
   }
 
   /** The hash of a row's key in its seal. */

@@ -169,8 +169,9 @@ export class Keyspace {
     let a = 0
     let b = 0
     this.databases.forEach((database, i) => {
-      a = mix(a ^ database.sealA) + Math.imul(i + 1, database.sealA)
-      b = mix(b ^ database.sealB) + Math.imul(i + 1, database.sealB)
+      const [x, y] = database.seal
+      a = mix(a ^ x) + Math.imul(i + 1, x)
+      b = mix(b ^ y) + Math.imul(i + 1, y)
     })
     return hex(a) + hex(b)
   }

@@ -127,10 +127,10 @@ export abstract class Collection<Large extends LargeValue = LargeValue> {
     this.database = database
     this.ref = ref
     this.keyHash = keyHash
-    const large = database.besideOf(ref) as Large | null
+    const large = database.openCollection(ref) as Large | null
     this.large = large
-    this.#openRow()
     if (large === null) {
+      this.#showRow()
       this.count = readWord(this.bytes, this.start - PACKED_AT)
       this.sum = readWord(this.bytes, this.start - PACKED_AT + 4)
     } else {
@@ -212,8 +212,13 @@ export abstract class Collection<Large extends LargeValue = LargeValue> {
   }
 
   #openRow(): void {
+    this.database.open(this.ref)
+    this.#showRow()
+  }
+
+  /** The row is open in the database. */
+  #showRow(): void {
     const { database } = this
-    database.open(this.ref)
     this.bytes = database.bytes
     this.start = database.valueStart + PACKED_AT
     this.end = database.valueEnd
