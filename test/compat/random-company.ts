@@ -53,7 +53,8 @@ export class RandomCompany {
     if (this.#hasNotices && PATTERNS[client].startsWith('__') && /^(B?Z(M?POP)|MULTI)/.test(args[0])) return ['ZCARD', this.#any(ZSETS)]
     // Ids are each server's own, and leaving all channels has the order of a hash.
     const mayLose = !/^(CLIENT|S?UNSUBSCRIBE)$/.test(args[0])
-    if (mayLose && random.chance(0.02)) args.splice(random.between(1, args.length), 1)
+    // Without its count SPOP would take whatever it likes.
+    if (mayLose && args[0] !== 'SPOP' && random.chance(0.02)) args.splice(random.between(1, args.length), 1)
     if (random.chance(0.02)) args.push(args[0] === 'SADD' ? '7' : 'x')
     return args
   }
