@@ -63,8 +63,7 @@ export class Caretaker {
       const isOver = session.isClosing && session.outputQueued === 0
       if (now - since >= (isOver ? LINGERING_MS_MAX : CLOSING_MS_MAX)) session.transport.destroy()
     } else if (!session.isAdmitted && now - session.strangerSince >= UNAUTHENTICATED_MS_MAX) this.#timeOut(session, 'did not authenticate')
-    else if (idleMs > 0 && session.parked === null && session.subscriptions === 0 && now - session.lastInteraction >= idleMs)
-      this.#timeOut(session, 'was idle')
+    else if (idleMs > 0 && !mayBeIdle(session) && now - session.lastInteraction >= idleMs) this.#timeOut(session, 'was idle')
     else if (this.#isStuck(session, now)) this.#timeOut(session, 'sent half a request and no more')
   }
 
@@ -106,6 +105,11 @@ export class Caretaker {
       input -= bytes
     }
   }
+}
+
+/** Who waits for something, listens to channels or monitors says nothing for a good reason. */
+function mayBeIdle({ parked, subscriptions, monitoring }: Session): boolean {
+  return parked !== null || subscriptions > 0 || monitoring !== null
 }
 
 /** Bytes that a session has sent and that have not run. */

@@ -110,8 +110,9 @@ export function transactionCommands(node: Node): CommandSpec[] {
       return reply.error('EXECABORT Transaction discarded because of previous errors.')
     }
     const isBroken = session.watch !== null && node.watches.isBroken(session.watch)
+    if (isBroken) reply.nilArray()
+    else node.runQueued(session, transaction)
+    // Not before: CLIENT INFO in it tells of it.
     session.discard()
-    if (isBroken) return reply.nilArray()
-    node.runQueued(session, transaction)
   }
 }

@@ -128,6 +128,26 @@ describe('EXEC', () => {
     expect(bob.ask('GET done')).toBe('$1\r\n1\r\n')
   })
 
+  it('is still a transaction to whoever asks in it, and no longer behind it', () => {
+    const client = new NodeStage().connect()
+    const reply = tell(client, 'MULTI | CLIENT INFO | ECHO x | EXEC')
+    expect(reply).toMatch(/ flags=x .* multi=2 .* multi-mem=[1-9]/)
+    expect(client.ask('CLIENT INFO')).toMatch(/ flags=N .* multi=-1 .* multi-mem=0/)
+  })
+
+  it('judges holds by the time of EXEC: one that ended before it is not confirmed, and breaks a watch of its SKU', () => {
+    const stage = new NodeStage()
+    const client = stage.connect()
+    tell(client, 'STOCK.CREATE book 10 | STOCK.RESERVE o1 EX 1 ITEMS book 2 | MULTI | STOCK.CONFIRM o1 | STOCK.INFO book')
+    stage.env.now += 2000
+    const reply = client.ask('EXEC')
+    expect(reply).toContain('EXPIRED')
+    expect(client.text('STOCK.GET book')).toContain('10')
+    tell(client, 'STOCK.RESERVE o2 EX 1 ITEMS book 2 | WATCH book | MULTI | STOCK.GET book')
+    stage.env.now += 2000
+    expect(client.ask('EXEC')).toBe(ABORTED)
+  })
+
   it('cannot read stock:events, which takes time', () => {
     const stage = new NodeStage()
     expect(tell(stage.connect(), 'MULTI | XREAD BLOCK 0 STREAMS none 0 | EXEC')).toBe('*1\r\n*-1\r\n')
