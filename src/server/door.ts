@@ -182,7 +182,7 @@ export class Door {
   /** Why this client is not let in, as Redis says it; null: it is. It is counted already. */
   #refusal(transport: SocketTransport): string | null {
     const { options, acl, sessions } = this.#parts
-    if (sessions.size > this.#room(transport.isLoopback)) return 'ERR max number of clients reached'
+    if (sessions.size + this.#handshakes.underWay > this.#room(transport.isLoopback)) return 'ERR max number of clients reached'
     // Whoever has shown a certificate that we asked for is no stranger.
     const isStranger = !transport.isLoopback && !transport.isVouchedFor
     if (options.values['protected-mode'] && acl.defaultUser.isOpen && isStranger) return PROTECTED_TEXT

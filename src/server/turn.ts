@@ -49,6 +49,8 @@ const INPUT_PAUSE_BYTES = 1024 * 1024
 /** A reply buffer up to this size is used again; what a huge reply has grown is given back. */
 const REPLY_KEPT_BYTES = 4 * 1024 * 1024
 const REPLY_BYTES_AT_FIRST = 64 * 1024
+/** So many groups of sessions that were sent different messages behind the same first one share a copy each; the others have their own. */
+const JOINED_MAX = 16
 
 /** How often the log tells of connections that do not speak RESP. */
 const FOREIGN_SAID_MS = 60_000
@@ -57,6 +59,12 @@ const STAR = 42
 const NONE = 0 as Lsn
 /** Not a text that any error has. */
 const READY = Symbol('ready')
+
+/** Messages that several sessions are sent in one turn, one behind another. */
+interface Joined {
+  readonly messages: readonly Buffer[]
+  readonly bytes: Buffer
+}
 
 /** A parked request that answers at the end of this turn. */
 interface Waking {
@@ -118,7 +126,7 @@ export class Turn {
   /** One of them has so many that whoever sends them goes on in the next turn. */
   #isPushedEnough = false
   /** While they are delivered: messages that have been put together, by the first of them. */
-  readonly #joins = new Map<Buffer, { readonly messages: readonly Buffer[]; readonly bytes: Buffer }>()
+  readonly #joins = new Map<Buffer, Joined[]>()
   /** Runs once behind the command that runs now, before any other one. */
   behindCommand: (() => void) | null = null
   #isOpen = false
@@ -621,7 +629,10 @@ export class Turn {
       deadline: Infinity,
       isRequest: true,
       isReady: () => gate.pause === 'none',
-      answer: () => this.#again(session, copy),
+      answer: () => {
+        // Whoever was closed meanwhile, in this very turn perhaps, runs nothing any more.
+        if (!session.isClosing) this.#again(session, copy)
+      },
     })
   }
 
@@ -798,10 +809,11 @@ export class Turn {
   #joined({ pushed, pushedBytes }: Session): Buffer {
     const first = pushed[0]
     if (pushed.length === 1) return first
-    const known = this.#joins.get(first)
-    if (known !== undefined && isSame(known.messages, pushed)) return known.bytes
+    let known = this.#joins.get(first)
+    if (known === undefined) this.#joins.set(first, (known = []))
+    for (const { messages, bytes } of known) if (isSame(messages, pushed)) return bytes
     const bytes = Buffer.concat(pushed, pushedBytes)
-    this.#joins.set(first, { messages: pushed.slice(), bytes })
+    if (known.length < JOINED_MAX) known.push({ messages: pushed.slice(), bytes })
     return bytes
   }
 

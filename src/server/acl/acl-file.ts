@@ -1,6 +1,6 @@
 // The file of users (`aclfile`): lines `user <name> <rule> ...`, read as a whole or not at all, and written by ACL SAVE.
 
-import { closeSync, fchmodSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Catalog } from './catalog.ts'
 import { UNKNOWN_COMMAND } from './rule-error.ts'
@@ -82,7 +82,7 @@ export function writeAclFile(path: string, lines: readonly string[]): void {
     const fd = openSync(temporary, 'w', mode & 0o777)
     try {
       fchmodSync(fd, mode & 0o777)
-      writeSync(fd, Buffer.from(lines.map((line) => `${line}\n`).join(''), 'latin1'))
+      writeFileSync(fd, Buffer.from(lines.map((line) => `${line}\n`).join(''), 'latin1'))
       fsyncSync(fd)
     } finally {
       closeSync(fd)

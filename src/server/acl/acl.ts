@@ -7,8 +7,9 @@ import { StockdError } from '../../base/error.ts'
 import type { CommandSpec } from '../../engine/command.ts'
 import { FoundKeys } from '../../engine/key-specs.ts'
 import type { Request } from '../../resp/request.ts'
+import { splitWords } from '../options/file.ts'
 import type { Session } from '../session.ts'
-import { readAclFile } from './acl-file.ts'
+import { readAclFile, readUsers, writeAclFile } from './acl-file.ts'
 import { AclLog } from './acl-log.ts'
 import type { Context, Reason } from './acl-log.ts'
 import { Catalog } from './catalog.ts'
@@ -60,6 +61,7 @@ export class Acl {
   /** acl-pubsub-default: what a new user may listen to. */
   allChannels = false
   readonly defaultUser: User
+  readonly #nobody = new User('', false)
   readonly #users = new Map<string, User>()
   readonly #host: AclHost
   readonly #found = new FoundKeys()
@@ -91,18 +93,36 @@ export class Acl {
     return this.users.map((user) => `user ${user.name} ${user.describe(this.catalog)}`)
   }
 
+  /** ACL SAVE. Throws what the file system says, or StockdError: what would be written would not be these users. */
+  save(path: string): void {
+    const lines = this.lines()
+    this.#expectReadable(lines)
+    writeAclFile(path, lines)
+  }
+
+  /** A space or a parenthesis can stand where a line does not tell it from those around it (`+get|a b`): no next start would read that. */
+  #expectReadable(lines: readonly string[]): void {
+    const parts = { path: '', catalog: this.catalog, allChannels: this.allChannels }
+    this.users.forEach((user, i) => {
+      const read = readUsers(lines[i], parts)
+      const again = 'users' in read ? read.users.get(user.name) : undefined
+      if (again?.describe(this.catalog) !== user.describe(this.catalog))
+        throw new StockdError('BAD_OPTION', `user ${JSON.stringify(user.name)} cannot be written so that he would be read again as he is`)
+    })
+  }
+
   /**
    * The same for the option file: without the default user if he is as `requirepass` makes him, so that this word alone stays in force.
-   * A file of users has them all: then there are none in the option file.
+   * A file of users has them all: then there are none in the option file. Throws StockdError, as `save`.
    */
   configLines({ password, file }: { password: string; file: string }): string[] {
     if (file !== '') return []
     const plain = this.#newDefault()
     this.#setPassword(plain, password)
     const isPlain = plain.describe(this.catalog) === this.defaultUser.describe(this.catalog)
-    return this.lines()
-      .filter((line) => !isPlain || !line.startsWith(`user ${DEFAULT} `))
-      .map((line) => Buffer.from(line, 'latin1').toString('utf8'))
+    const lines = this.lines().map((line) => Buffer.from(line, 'latin1').toString('utf8'))
+    this.#expectReadable(lines.map((line) => latin1(splitWords(line)?.join(' ') ?? '')))
+    return lines.filter((line) => !isPlain || !line.startsWith(`user ${DEFAULT} `))
   }
 
   // The check ----------------------------------------------------------------------------------------------------------------------
@@ -178,8 +198,9 @@ export class Acl {
     return 0
   }
 
-  /** Into ACL LOG. @param username of whoever tried to be another */
-  denied(session: Session, reason: Reason, object: string, context: Context, username = session.user.name): void {
+  /** Into ACL LOG. @param name of whoever tried to be another */
+  denied(session: Session, reason: Reason, object: string, context: Context, name = session.user.name): void {
+    const username = name.slice(0, QUOTED_BYTES_MAX)
     const entry = { count: 1, reason, context, object, username, at: this.#host.now(), client: this.#host.describe(session).trimEnd() }
     this.log.add(entry, this.logEntriesMax)
   }
@@ -189,7 +210,8 @@ export class Acl {
   /** From now on the session is this user's. @returns false: the name or password is wrong, or the user is off */
   logIn(session: Session, name: string, password: Uint8Array): boolean {
     const user = this.user(name)
-    if (user === null || !user.accepts(password)) return false
+    // Of one who is not there the password is hashed too: the time it takes does not tell who is.
+    if (!(user ?? this.#nobody).accepts(password) || user === null) return false
     session.user = user
     session.authenticate(true, this.#host.now())
     return true
@@ -311,8 +333,8 @@ export class Acl {
   /** Whoever listens to what the user may not listen to any more is closed, as in Redis. */
   #dropListeners(old: User, wanted: User, asker: Session | null): void {
     if (wanted.selectors.some((selector) => selector.allChannels)) return
-    const texts = new Set(wanted.selectors.flatMap((selector) => selector.channels.map(({ text }) => text)))
-    const isMore = old.selectors.every((selector) => !selector.allChannels && selector.channels.every(({ text }) => texts.has(text)))
+    const texts = new Set(wanted.selectors.flatMap((selector) => [...selector.channelTexts]))
+    const isMore = old.selectors.every((selector) => !selector.allChannels && [...selector.channelTexts].every((text) => texts.has(text)))
     if (isMore) return
     const mayAll = (names: Iterable<string>, arePatterns: boolean): boolean => {
       for (const name of names) {

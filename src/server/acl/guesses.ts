@@ -33,6 +33,12 @@ export class Guesses {
     return Math.min(DELAY_MS_MAX, Math.max(0, count - FREE) * DELAY_MS)
   }
 
+  /** Has it guessed so often that its next wrong password waits? */
+  isSuspect(address: string, now: Millis): boolean {
+    const known = this.#guessers.get(address)
+    return known !== undefined && known.count >= FREE && now - known.at <= REMEMBERED_MS
+  }
+
   get size(): number {
     return this.#guessers.size
   }

@@ -13,14 +13,12 @@ import type { RuleError } from './rule-error.ts'
 const READ_AND_WRITE = READ | WRITE
 
 interface KeyPattern {
-  readonly text: string
   readonly glob: Glob
   /** READ | WRITE */
   rights: number
 }
 
 interface ChannelPattern {
-  readonly text: string
   readonly bytes: Buffer
   readonly glob: Glob
 }
@@ -35,8 +33,9 @@ export class Selector {
   readonly allowed = new Set<CommandSpec>()
   /** Commands that are allowed with these first arguments only. */
   readonly firstArguments = new Map<CommandSpec, string[]>()
-  keys: KeyPattern[] = []
-  channels: ChannelPattern[] = []
+  /** By their texts, in the order in which they were given. */
+  readonly #keys = new Map<string, KeyPattern>()
+  readonly #channels = new Map<string, ChannelPattern>()
 
   constructor(allChannels: boolean) {
     this.allChannels = allChannels
@@ -49,8 +48,8 @@ export class Selector {
     copy.future = this.future
     for (const spec of this.allowed) copy.allowed.add(spec)
     for (const [spec, words] of this.firstArguments) copy.firstArguments.set(spec, [...words])
-    copy.keys = this.keys.map((pattern) => ({ ...pattern }))
-    copy.channels = [...this.channels]
+    for (const [text, pattern] of this.#keys) copy.#keys.set(text, { ...pattern })
+    for (const [text, pattern] of this.#channels) copy.#channels.set(text, pattern)
     return copy
   }
 
@@ -66,20 +65,20 @@ export class Selector {
       case 'allkeys':
       case '~*':
         this.allKeys = true
-        this.keys = []
+        this.#keys.clear()
         return null
       case 'resetkeys':
         this.allKeys = false
-        this.keys = []
+        this.#keys.clear()
         return null
       case 'allchannels':
       case '&*':
         this.allChannels = true
-        this.channels = []
+        this.#channels.clear()
         return null
       case 'resetchannels':
         this.allChannels = false
-        this.channels = []
+        this.#channels.clear()
         return null
       case 'allcommands':
       case '+@all':
@@ -126,8 +125,8 @@ export class Selector {
     const text = rule.slice(at)
     // Without any right (`%~x`) Redis takes the pattern, and falls over it when it shows the user.
     if (rights === 0 || hasSpaces(text)) return SYNTAX_ERROR
-    const known = this.keys.find((pattern) => pattern.text === text)
-    if (known === undefined) this.keys.push({ text, glob: new Glob(Buffer.from(text, 'latin1')), rights })
+    const known = this.#keys.get(text)
+    if (known === undefined) this.#keys.set(text, { glob: new Glob(Buffer.from(text, 'latin1')), rights })
     else known.rights |= rights
     return null
   }
@@ -135,9 +134,9 @@ export class Selector {
   #addChannels(text: string): RuleError | null {
     if (this.allChannels) return AFTER_ALL_CHANNELS
     if (hasSpaces(text)) return SYNTAX_ERROR
-    if (this.channels.some((pattern) => pattern.text === text)) return null
+    if (this.#channels.has(text)) return null
     const bytes = Buffer.from(text, 'latin1')
-    this.channels.push({ text, bytes, glob: new Glob(bytes) })
+    this.#channels.set(text, { bytes, glob: new Glob(bytes) })
     return null
   }
 
@@ -194,7 +193,7 @@ export class Selector {
   /** @param rights READ | WRITE */
   mayTouch(bytes: Uint8Array, start: number, end: number, rights: number): boolean {
     if (this.allKeys) return true
-    for (const pattern of this.keys) {
+    for (const pattern of this.#keys.values()) {
       if ((pattern.rights & rights) === rights && pattern.glob.matches(bytes, start, end)) return true
     }
     return false
@@ -203,11 +202,16 @@ export class Selector {
   /** @param isPattern it is a pattern itself (PSUBSCRIBE): then only the very same one allows it */
   mayListen(channel: Uint8Array, start: number, end: number, isPattern: boolean): boolean {
     if (this.allChannels) return true
-    for (const { bytes, glob } of this.channels) {
+    for (const { bytes, glob } of this.#channels.values()) {
       const is = isPattern ? bytes.length === end - start && bytes.compare(channel, start, end) === 0 : glob.matches(channel, start, end)
       if (is) return true
     }
     return false
+  }
+
+  /** The texts of the channels' patterns. */
+  get channelTexts(): Iterable<string> {
+    return this.#channels.keys()
   }
 
   // Words --------------------------------------------------------------------------------------------------------------------------
@@ -215,11 +219,15 @@ export class Selector {
   /** As ACL GETUSER shows them. */
   describeKeys(): string {
     if (this.allKeys) return '~*'
-    return this.keys.map(({ text, rights }) => `${rights === READ_AND_WRITE ? '' : rights === READ ? '%R' : '%W'}~${text}`).join(' ')
+    const rules = Array.from(
+      this.#keys,
+      ([text, { rights }]) => `${rights === READ_AND_WRITE ? '' : rights === READ ? '%R' : '%W'}~${text}`,
+    )
+    return rules.join(' ')
   }
 
   describeChannels(): string {
-    return this.allChannels ? '&*' : this.channels.map(({ text }) => `&${text}`).join(' ')
+    return this.allChannels ? '&*' : Array.from(this.#channels.keys(), (text) => `&${text}`).join(' ')
   }
 
   /** The rules that make a user who may do nothing one who may do this. */

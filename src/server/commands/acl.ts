@@ -6,7 +6,6 @@ import type { Call } from '../../engine/call.ts'
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
 import { VALUE_NOT_AN_INTEGER } from '../../resp/errors.ts'
 import { Request } from '../../resp/request.ts'
-import { writeAclFile } from '../acl/acl-file.ts'
 import type { LogEntry } from '../acl/acl-log.ts'
 import { CATEGORIES } from '../acl/categories.ts'
 import type { Selector } from '../acl/selector.ts'
@@ -177,7 +176,7 @@ export function aclCommands(node: Node): CommandSpec[] {
           run({ reply }) {
             if (values.aclfile === '') return reply.error(NO_FILE)
             try {
-              writeAclFile(values.aclfile, node.acl.lines())
+              node.acl.save(values.aclfile)
               reply.ok()
             } catch (error) {
               node.env.say('warning', 'ACL SAVE failed; the old file is as it was', { error: (error as Error).message })

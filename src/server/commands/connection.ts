@@ -52,8 +52,9 @@ export function connectionCommands(node: Node): CommandSpec[] {
 
   /** @param word how the client spelled the command: ACL LOG shows it */
   const authenticate = (session: Session, reply: Reply, name: string, password: Uint8Array, word: string): boolean => {
-    // Whoever is thrown out guesses no more: EXEC still runs what he has queued.
-    if (!session.isClosing && node.acl.logIn(session, name, password)) return true
+    // EXEC runs all that is queued, and nothing in it waits: whoever is thrown out guesses no more, nor who would have to wait.
+    const isHeard = !session.isClosing && !(session.mayNotWait && guesses.isSuspect(addressOf(session.addr), node.engine.now))
+    if (isHeard && node.acl.logIn(session, name, password)) return true
     const isInTransaction = session.transaction !== null || session.mayNotWait
     node.acl.denied(session, 'auth', word, isInTransaction ? 'multi' : 'toplevel', name)
     refusePassword(session, reply)

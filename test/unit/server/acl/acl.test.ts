@@ -235,6 +235,32 @@ describe('a user', () => {
     expect(client.transport.state).toBe('destroyed')
   })
 
+  it('of thousands of patterns is made in no time, and has each of them once', () => {
+    const patterns = Array.from({ length: 60_000 }, (_, i) => `~key:${i}`)
+    const began = performance.now()
+    expect(stage.node.acl.setUser('many', [...patterns, ...patterns, '+get'], null)).toBe(null)
+    expect(performance.now() - began).toBeLessThan(5000)
+    expect(stage.node.acl.user('many')!.describe(catalog).match(/~key:/g)).toHaveLength(60_000)
+  })
+
+  it('leaves no megabytes in ACL LOG by failing to log in with a name of that size', () => {
+    root.ask('ACL LOG RESET')
+    stage.connect().ask(`AUTH ${'n'.repeat(500_000)} x`)
+    expect(root.ask('ACL LOG').length).toBeLessThan(10_000)
+  })
+
+  it('that is closed in the turn in which CLIENT PAUSE ends does not run what was put off', () => {
+    root.ask('ACL SETUSER late on nopass +set allkeys')
+    root.ask('SET k before')
+    const late = stage.connect()
+    late.ask('AUTH late x')
+    root.ask('CLIENT PAUSE 100000 WRITE')
+    expect(late.ask('SET k after')).toBe('')
+    root.raw(`CLIENT KILL ID ${late.session.id}\r\nCLIENT UNPAUSE\r\n`)
+    stage.pass(100)
+    expect(root.ask('GET k')).toBe('$6\r\nbefore\r\n')
+  })
+
   it('is known in CLIENT LIST, and RESET makes him the default user again', () => {
     const client = stage.connect()
     root.ask('ACL SETUSER known on nopass +@all ~* &*')
@@ -348,6 +374,30 @@ describe('users that are kept', () => {
     expect(stage.connect().ask('ACL SAVE')).toMatch(/^-ERR There was an error trying to save the ACLs/)
     expect(stage.env.said.join()).toContain('ACL SAVE failed')
     dir = mkdtempSync(join(tmpdir(), 'acl-'))
+  })
+
+  it.each(['+get|a b', '+get|a\nuser evil on nopass +@all', '(~x) +get)', '(&a) ~* +@all)'])(
+    'that would be read again as others are not written: %j',
+    (rule) => {
+      const before = 'user alice on >x\n'
+      const aclfile = fileOf(before)
+      const { node, env } = start({ aclfile })
+      expect(node.acl.setUser('bob', [rule], null)).toBe(null)
+      expect(() => node.acl.save(aclfile)).toThrow(/user "bob" cannot be written/)
+      expect(readFileSync(aclfile, 'latin1')).toBe(before)
+      expect(() => node.acl.configLines({ password: '', file: '' })).toThrow(/user "bob" cannot be written/)
+      expect(env.said).toEqual([])
+    },
+  )
+
+  it.each(['"bob', "bo'b'x", 'bob\\x', '', 'bob\xff'])('nor into the option file, which has quotes and is UTF-8: user %j', (name) => {
+    const aclfile = fileOf('')
+    const { node } = start({ aclfile })
+    expect(node.acl.setUser(name, ['on', '>x'], null)).toBe(null)
+    node.acl.save(aclfile)
+    expect(start({ aclfile }).node.acl.lines()).toEqual(node.acl.lines())
+    if (name.includes('\\')) expect(node.acl.configLines({ password: '', file: '' })).toHaveLength(1)
+    else expect(() => node.acl.configLines({ password: '', file: '' })).toThrow(/cannot be written/)
   })
 
   it('come from the option file too, but not from both', () => {

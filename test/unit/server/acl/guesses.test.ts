@@ -37,4 +37,32 @@ describe('wrong passwords of an address', () => {
     expect(guesser.read()).toMatch(/^-WRONGPASS/)
     expect(stage.connect().ask('AUTH right')).toBe('+OK\r\n')
   })
+
+  it('cannot be tried by the thousand inside EXEC, where nothing waits', () => {
+    const stage = new NodeStage()
+    const root = stage.connect()
+    root.ask('ACL SETUSER victim on >g500')
+    const guesser = stage.connect()
+    guesser.ask('MULTI')
+    // His own password in between makes the connection's count begin anew.
+    for (let i = 0; i < 1000; i++) guesser.raw(`AUTH victim g${i}\r\nAUTH default x\r\n`)
+    const replies = guesser.ask('EXEC')
+    expect(replies.match(/\+OK/g)!.length).toBeLessThan(20)
+    expect(guesser.session.user.name).toBe('default')
+    expect(stage.connect().ask('AUTH victim g500')).toBe('+OK\r\n')
+  })
+
+  it('of a name that is not there take as long as of one that is', () => {
+    const { node } = new NodeStage()
+    node.acl.setUser('ann', ['on', '>x'], null)
+    const { session } = new NodeStage().connect()
+    const password = Buffer.alloc(1_000_000)
+    const timeOf = (name: string): number => {
+      const began = performance.now()
+      for (let i = 0; i < 20; i++) expect(node.acl.logIn(session, name, password)).toBe(false)
+      return performance.now() - began
+    }
+    timeOf('ann')
+    expect(timeOf('nobody')).toBeGreaterThan(timeOf('ann') / 5)
+  })
 })
