@@ -629,10 +629,7 @@ export class Turn {
       deadline: Infinity,
       isRequest: true,
       isReady: () => gate.pause === 'none',
-      answer: () => {
-        // Whoever was closed meanwhile, in this very turn perhaps, runs nothing any more.
-        if (!session.isClosing) this.#again(session, copy)
-      },
+      answer: () => this.#again(session, copy),
     })
   }
 

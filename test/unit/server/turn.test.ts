@@ -389,6 +389,21 @@ describe('what a session is sent unasked', () => {
     expect(other[0].toString().split('\r\n')).toHaveLength(1000)
   })
 
+  it('is shared also by groups of sessions that hear different things behind the same', () => {
+    const stage = new Stage()
+    const clients = Array.from({ length: 30 }, () => stage.connect())
+    for (const { transport } of clients) transport.isBlocked = true
+    const all = Buffer.from('+all\r\n')
+    const some = ['+zero\r\n', '+one\r\n', '+two\r\n'].map((text) => Buffer.from(text))
+    for (const [i, { session }] of clients.entries()) {
+      stage.turn.push(session, all)
+      stage.turn.push(session, some[i % 3])
+    }
+    stage.env.passAll()
+    expect(new Set(clients.map(({ transport }) => transport.sent[0])).size).toBe(3)
+    expect(clients[4].read()).toBe('+all\r\n+one\r\n')
+  })
+
   it('stands where it was sent if the session itself runs the command, also while CLIENT REPLY drops the replies', () => {
     const stage = new Stage()
     const client = stage.connect()
