@@ -714,6 +714,7 @@ describe.each([sqlite, mysql(1, 1), mysql(16, 64)].filter(({ isThere }) => isThe
     const living = await other.heartbeat(b, 1000)
     expect(living).toContain(b)
     expect(living).not.toContain(a)
+    expect(await store.consumers()).toContainEqual({ name: b, seenAt: now })
     now = NOW
   })
 

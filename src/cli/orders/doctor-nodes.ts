@@ -14,6 +14,9 @@ const BACKLOG_ERROR = 0.9
 /** A cursor that has not moved for so long although there are events for it. */
 export const STILL_MS = 3000
 
+/** Consumers say every few seconds that they live. */
+const SILENT_MS = 60_000
+
 /** What a node said, and then once more a little later. */
 export interface NodeVisit {
   readonly node: NodeView
@@ -24,11 +27,15 @@ export interface NodeVisit {
   readonly skewMs: number
 }
 
-/** What the database said at the same two moments; null: it could not be asked. */
+/** What the database said at the same two moments. */
 export interface StoreVisit {
   readonly store: Pick<Store, 'kind' | 'name'>
   readonly first: readonly Cursor[]
   readonly second: readonly Cursor[]
+  /** Who has said that it lives, and when; null: nobody does, since the node itself writes. */
+  readonly consumers: readonly { readonly name: string; readonly seenAt: number }[] | null
+  /** When that was asked. */
+  readonly now: number
 }
 
 export function nodeFindings({ node, facts, second, skewMs }: NodeVisit): StoreFinding[] {
@@ -78,14 +85,19 @@ export function nodeFindings({ node, facts, second, skewMs }: NodeVisit): StoreF
 /** Nodes and database together. */
 export function wayFindings(visits: readonly NodeVisit[], database: StoreVisit, depths: readonly number[] | null): StoreFinding[] {
   const findings = visits.flatMap((visit) => wayOfNode(visit, database, depths))
+  findings.push(...twinFindings(visits, database))
   const known = new Set(visits.map(({ second }) => historyOf(second.stream)))
   const current = new Set(visits.map(({ second }) => second.stream))
   for (const [stream, cursors] of Map.groupBy(database.second, (cursor) => cursor.stream)) {
     if (current.has(stream)) continue
     const last = localTime(Math.max(...cursors.map(({ updatedAt }) => updatedAt)))
+    const same = visits.find(({ second }) => numberOf(second.stream) === numberOf(stream))
     const says = known.has(historyOf(stream))
       ? `stream ${stream} is an earlier log of a node that answers; last stored ${last}`
-      : `no node that was asked answers for stream ${stream}; last stored ${last}`
+      : same === undefined
+        ? `no node that was asked answers for stream ${stream}; last stored ${last}`
+        : `stream ${stream} has node number ${numberOf(stream)}, as node ${same.node.name} has: another node, or its log before that was ` +
+          `thrown away; last stored ${last}`
     const isOld = known.has(historyOf(stream))
     findings.push({
       level: isOld || visits.length === 0 ? 'ok' : 'warning',
@@ -95,6 +107,53 @@ export function wayFindings(visits: readonly NodeVisit[], database: StoreVisit, 
     })
   }
   return findings
+}
+
+/** Nodes that make order ids from one number would sell two orders under one id; two that write one history tell the database two truths. */
+function twinFindings(visits: readonly NodeVisit[], database: StoreVisit): StoreFinding[] {
+  const findings: StoreFinding[] = []
+  // A node may have been named by two addresses.
+  const nodes = [...new Map(visits.map((visit) => [visit.facts.runId === '' ? visit.node.name : visit.facts.runId, visit])).values()]
+  const remedy = 'give each node its own --node-number, 0 to 255, and restart it'
+  for (const [i, one] of nodes.entries()) {
+    for (const other of nodes.slice(i + 1)) {
+      const about = `nodes ${one.node.name} and ${other.node.name}`
+      const [a, b] = [one.second.stream, other.second.stream]
+      if (historyOf(a) === historyOf(b)) {
+        const says = `both go on with one log (${historyOf(a)}), one with a copy: the database takes the events of one for those of the other`
+        findings.push({ level: 'error', about, says, remedy: 'stop one of them; stockd-orders reconcile says which orders differ' })
+      } else if (numberOf(a) === numberOf(b)) {
+        findings.push({ level: 'error', about, says: `both have node number ${numberOf(a)}: they may make the same order id`, remedy })
+      }
+    }
+  }
+  if (findings.length > 0) return findings
+  // Nodes that were not asked: both streams have moved while we looked.
+  const before = new Map(database.first.map((cursor) => [`${cursor.stream}/${cursor.part}`, cursor.pseq]))
+  const moving = new Set(
+    database.second.filter(({ stream, part, pseq }) => (before.get(`${stream}/${part}`) ?? 0) < pseq).map(({ stream }) => stream),
+  )
+  for (const [number, streams] of Map.groupBy(moving, numberOf)) {
+    const histories = new Set(streams.map(historyOf))
+    if (histories.size < 2) continue
+    const says = `events of several nodes of number ${number} are being stored (${streams.join(', ')}): they may make the same order id`
+    findings.push({ level: 'error', about: database.store.name, says, remedy })
+  }
+  return findings
+}
+
+/** No consumer has said of late that it lives. Only asked if the broker was not, which knows better. */
+export function silenceFinding({ store, consumers, now }: StoreVisit): StoreFinding | null {
+  if (consumers === null) return null
+  const last = Math.max(0, ...consumers.map(({ seenAt }) => seenAt))
+  if (now - last < SILENT_MS) return null
+  const says = last === 0 ? 'no consumer has ever run on it' : `no consumer runs: the last one was there at ${localTime(last)}`
+  return {
+    level: 'warning',
+    about: store.name,
+    says,
+    remedy: 'start stockd-orders run; name the broker with --amqp, and its queues are looked at',
+  }
 }
 
 function wayOfNode({ node, first, second }: NodeVisit, database: StoreVisit, depths: readonly number[] | null): StoreFinding[] {
@@ -177,5 +236,8 @@ function remedyOf(
 function partsText(parts: readonly number[]): string {
   return parts.length === 16 ? 'all parts' : `part ${parts.join(', ')}`
 }
+
+/** `n7_0123abcd-1` is of a node with --node-number 7. */
+const numberOf = (stream: string): string => /^n(\d+)_/.exec(stream)?.[1] ?? stream
 
 const sinkName = (sink: string): string => (sink === 'amqp' ? 'a broker' : sink === 'sqlite' ? 'its own SQLite file' : 'nobody')

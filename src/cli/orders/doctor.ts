@@ -12,7 +12,7 @@ import type { Store, StoreFinding } from '../../orders/store/store.ts'
 import { STOCKD_VERSION } from '../../server/version.ts'
 import type { Console } from '../console.ts'
 import { brokerAddress, makeBroker } from './broker-options.ts'
-import { nodeFindings, STILL_MS, wayFindings, type NodeVisit, type StoreVisit } from './doctor-nodes.ts'
+import { nodeFindings, silenceFinding, STILL_MS, wayFindings, type NodeVisit, type StoreVisit } from './doctor-nodes.ts'
 import { EXIT_DIFFERENT, EXIT_OK, EXIT_TROUBLE } from './exit-codes.ts'
 import type { NodeClient } from './node-client.ts'
 import { makeNodes, NODE_VARIABLE } from './node-options.ts'
@@ -79,7 +79,10 @@ async function doctor(patient: Patient, out: Console): Promise<number> {
     const remedy = 'name it with --amqp, or in STOCKD_AMQP'
     findings.push({ level: 'warning', about: 'broker', says: 'a node uses one, and it was not looked at', remedy })
   }
-  if (visit !== null) findings.push(...wayFindings(there, visit, depths))
+  if (visit !== null) {
+    const silence = broker === null ? silenceFinding(visit) : null
+    findings.push(...wayFindings(there, visit, depths), ...(silence === null ? [] : [silence]))
+  }
   return told(findings, out)
 }
 
@@ -127,7 +130,8 @@ async function visitStore({ store, limitMs }: Patient): Promise<StoreVisit | nul
         const first = await store.cursors()
         // A little longer than between the two looks at the nodes: what they had then may have come.
         await pause(STILL_MS * 1.2)
-        return { store, first, second: await store.cursors() }
+        const second = await store.cursors()
+        return { store, first, second, consumers: store.kind === 'mysql' ? await store.consumers() : null, now: Date.now() }
       })(),
       limitMs + STILL_MS * 2,
     )

@@ -85,6 +85,7 @@ export class NodeClient implements NodeView {
     const option = async (name: string): Promise<number> => Number(text(list(await this.#ask('CONFIG', 'GET', name))[1] ?? null)) * 1000
     return {
       version: /^stockd_version:(.*)$/m.exec(server)?.[1].trim() ?? '',
+      runId: /^run_id:(.*)$/m.exec(server)?.[1].trim() ?? '',
       now: Number(text(seconds)) * 1000 + Math.floor(Number(text(micros)) / 1000),
       returnWindowMs: await option('return-window'),
       orderRetentionMs: await option('order-retention'),

@@ -22,6 +22,8 @@ export interface NodeStatus {
 
 export interface NodeFacts {
   readonly version: string
+  /** Of the process: two addresses of one node have the same. */
+  readonly runId: string
   /** Unix ms, by its clock. */
   readonly now: number
   /** How long it remembers orders that are over: confirmed ones, and the others. */

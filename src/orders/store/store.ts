@@ -191,6 +191,8 @@ export interface Store {
 
   /** A consumer says that it lives, and learns how many do: for sharing the parts. Forgotten after `ttlMs`. */
   heartbeat(consumer: string, ttlMs: number): Promise<readonly string[]>
+  /** Those of before, too, until another beat finds that they are gone. */
+  consumers(): Promise<readonly { readonly name: string; readonly seenAt: number }[]>
   /** What doctor asks of the server: settings, permissions, versions, tables. Never rejects. */
   examine(): Promise<readonly StoreFinding[]>
   close(): Promise<void>

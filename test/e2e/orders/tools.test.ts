@@ -254,7 +254,11 @@ describe('beside a node with its own database', () => {
     const silent = await tool({ ...at, STOCKD_NODE_PASSWORD: 'geheim' }, 'doctor')
     expect(silent.code).toBe(1)
     expect(silent.stdout).toMatch(/nobody takes its events.*\n +-> start it with --amqp/)
-    expect(silent.stdout).toMatch(/no node that was asked answers for stream n0_/)
+    expect(silent.stdout).toMatch(/stream n0_\w+-1 has node number 0, as node 127\.0\.0\.1:\d+ has: another node, or its log before/)
+    await using twin = await startNode()
+    const both = await tool({ ...env, STOCKD_NODE: `${env.STOCKD_NODE},127.0.0.1:${twin.port}` }, 'doctor')
+    expect(both.code).toBe(2)
+    expect(both.stdout).toMatch(/^ERROR +nodes \S+ and \S+: both have node number 0: .*\n +-> give each node its own --node-number/m)
 
     const dead = await tool(
       { STOCKD_NODE: NOWHERE, STOCKD_ORDERS_STORE: `mysql://u:geheim@${NOWHERE}/x`, STOCKD_AMQP: `amqp://u:geheim@${NOWHERE}` },
@@ -425,11 +429,22 @@ describe.skipIf(!HAS_MARIADB || !HAS_RABBITMQ)('with RabbitMQ and MariaDB', () =
     expect(ill.stdout).toMatch(
       /ERROR.*are not stored, and nothing moves in (part|all).*\n +-> they wait in the broker: start stockd-orders run/,
     )
+    expect(ill.stdout).toMatch(/^ERROR +queues: no consumer runs: \d+ events wait there\n +-> start stockd-orders run/m)
     expect(ill.code).toBe(2)
     await way.start('consumer')
     // Waiting is enough.
     const waited = await way.orders('reconcile', '--wait', '60')
     expect(waited.stdout).toMatch(/\nequal: /)
+    // Without a consumer all is stored, and still not well.
+    await way.stop('consumer')
+    const idle = await way.orders('doctor')
+    expect(idle.stdout).toMatch(/^WARNING +queues: no consumer runs: orders to come will wait there$/m)
+    await way.start('consumer')
+    await eventually(
+      'the consumer to take from all queues',
+      async () => !(await way.orders('doctor')).stdout.includes('queues: no'),
+      60_000,
+    )
   }, 240_000)
 
   it('reconcile --fix brings lost rows and dead events back', async () => {

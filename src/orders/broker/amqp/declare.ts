@@ -96,14 +96,32 @@ export async function declareTopology(model: ChannelModel, topology: Topology): 
   }
 }
 
-/** Messages ready in the queue of each part. What consumers hold unacked is not among them. */
-export async function queueDepths(model: ChannelModel, topology: Topology): Promise<readonly number[]> {
+export interface QueueState {
+  /** Messages that are ready. What consumers hold unacked is not among them. */
+  readonly depth: number
+  /** Those who wait for their turn, too. */
+  readonly consumers: number
+}
+
+/** Of the queue of each part. */
+export async function queueStates(model: ChannelModel, topology: Topology): Promise<readonly QueueState[]> {
   const scratch = new Scratch(model)
   try {
-    return await scratch.run((channel) => Promise.all(topology.queues.map(async (queue) => (await channel.checkQueue(queue)).messageCount)))
+    return await scratch.run((channel) =>
+      Promise.all(
+        topology.queues.map(async (queue) => {
+          const { messageCount, consumerCount } = await channel.checkQueue(queue)
+          return { depth: messageCount, consumers: consumerCount }
+        }),
+      ),
+    )
   } finally {
     await scratch.close()
   }
+}
+
+export async function queueDepths(model: ChannelModel, topology: Topology): Promise<readonly number[]> {
+  return (await queueStates(model, topology)).map(({ depth }) => depth)
 }
 
 async function declare(channel: Channel, plan: ExchangePlan | QueuePlan): Promise<void> {

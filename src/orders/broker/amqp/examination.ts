@@ -7,7 +7,7 @@ import type { OrdersEnv } from '../../env.ts'
 import type { BrokerFinding } from '../broker.ts'
 import type { Topology } from '../topology.ts'
 import type { AmqpAddress } from './address.ts'
-import { queueDepths, Scratch } from './declare.ts'
+import { queueStates, Scratch, type QueueState } from './declare.ts'
 import { closeAmqp, openAmqp, type AmqpAccess, type ChannelModel } from './link.ts'
 import { brokerWords } from './words.ts'
 
@@ -136,11 +136,25 @@ async function topologyFindings(model: ChannelModel, address: AmqpAddress, topol
     })
   }
   await scratch.close()
-  if (isComplete) {
-    const waiting = (await queueDepths(model, topology)).reduce((sum, depth) => sum + depth, 0)
-    findings.push({ level: 'ok', about: 'queues', says: `${waiting} events wait for a consumer`, remedy: null })
-  }
+  if (isComplete) findings.push(consumerFinding(await queueStates(model, topology)))
   return findings
+}
+
+/** A queue that nobody reads is wrong even if it is empty: what comes will wait. */
+export function consumerFinding(queues: readonly QueueState[]): BrokerFinding {
+  const about = 'queues'
+  const waiting = (which: readonly QueueState[]): number => which.reduce((sum, { depth }) => sum + depth, 0)
+  const idle = queues.flatMap(({ consumers }, part) => (consumers === 0 ? [part] : []))
+  const events = (n: number): string => `${n} event${n === 1 ? ' waits' : 's wait'}`
+  if (idle.length === 0) return { level: 'ok', about, says: `${events(waiting(queues))} for a consumer`, remedy: null }
+  const stuck = waiting(idle.map((part) => queues[part]))
+  const where = idle.length === queues.length ? 'no consumer runs' : `nobody takes from the queue of part ${idle.join(', ')}`
+  return {
+    level: stuck > 0 ? 'error' : 'warning',
+    about,
+    says: `${where}: ${stuck > 0 ? `${events(stuck)} there` : 'orders to come will wait there'}`,
+    remedy: 'start stockd-orders run; if it runs, see what it logs: one that cannot write into its database lets go of the queues',
+  }
 }
 
 function permissionLine(address: AmqpAddress, topology: Topology, role: 'publisher' | 'consumer', mayDeclare: boolean): string {

@@ -420,6 +420,12 @@ export class MysqlStore implements Store {
     })
   }
 
+  async consumers(): Promise<readonly { readonly name: string; readonly seenAt: number }[]> {
+    const [home] = this.#layout.databases
+    const rows = await this.#serverOf(home).rows(`SELECT name, seen_at FROM ${home.single('consumers')} ORDER BY name`)
+    return rows.map((row) => ({ name: name(row.name), seenAt: int(row.seen_at) }))
+  }
+
   async examine(): Promise<readonly StoreFinding[]> {
     const places = this.#servers.map((server, index) => ({
       server,

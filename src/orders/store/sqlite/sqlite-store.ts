@@ -360,6 +360,11 @@ export class SqliteStore implements Store {
     })
   }
 
+  async consumers(): Promise<readonly { readonly name: string; readonly seenAt: number }[]> {
+    const rows = this.#db.run(() => this.#db.all('SELECT name, seen_at FROM consumers ORDER BY name'))
+    return rows.map((row) => ({ name: name(row, 'name'), seenAt: number(row, 'seen_at') }))
+  }
+
   async examine(): Promise<readonly StoreFinding[]> {
     const about = this.name
     try {

@@ -44,7 +44,7 @@ export class StoryNode implements NodeView {
   }
 
   async facts(): Promise<NodeFacts> {
-    return { version: '0', now: this.now, returnWindowMs: this.retentionMs, orderRetentionMs: this.retentionMs }
+    return { version: '0', runId: 'story', now: this.now, returnWindowMs: this.retentionMs, orderRetentionMs: this.retentionMs }
   }
 
   async scan(cursor: string): Promise<{ next: string; orders: NodeOrderHead[] }> {
