@@ -180,7 +180,9 @@ const TABLE = {
   }),
   'return-window': option(duration(), 7 * 86400_000, { mutable: true, about: 'how long confirmed orders can be returned' }),
   'restart-grace': option(duration(), 30_000, { mutable: true, about: 'what every open hold has left, at least, after a restart' }),
-  'allow-stock-flush': option(yesNo, false, { about: 'lets FLUSHDB, FLUSHALL and SWAPDB forget stock and orders' }),
+  'allow-stock-flush': option(yesNo, false, {
+    about: 'lets FLUSHDB, FLUSHALL and SWAPDB forget stock and orders; no event tells it: a database keeps them, and reconcile lists them',
+  }),
   'node-number': option(integer(0, 255), 0, { about: 'number of this node among up to 256 that make order ids' }),
   // Where orders go
   'amqp': option(text(), '', {
