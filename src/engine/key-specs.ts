@@ -149,7 +149,7 @@ export class FoundKeys {
 
   /** A command that only says where its keys are: its flags tell the rest. */
   #byRange(spec: CommandSpec, request: Request): void {
-    const use = spec.flags.includes('write') ? TOUCHED : READ_ONLY
+    const use = useByFlags(spec)
     if (spec.keysOf !== undefined) {
       for (const key of spec.keysOf(request) ?? []) this.add(key, use)
       return
@@ -159,6 +159,19 @@ export class FoundKeys {
     if (first === 0 || end >= request.argc) return
     for (let i = first; i <= end; i += step) this.add(i, use)
   }
+}
+
+/** Where the keys of a command are: as its spec says it in full, or as its range and its flags tell it. */
+export function keySpecsOf(spec: CommandSpec): readonly KeySpec[] {
+  if (spec.keySpecs !== undefined) return spec.keySpecs
+  const { first, last, step } = spec.keys
+  if (first === 0) return []
+  // Counted from the first key; from the end it stays as it is.
+  return [{ use: useByFlags(spec), begin: { index: first }, find: { type: 'range', last: last < 0 ? last : last - first, step, limit: 0 } }]
+}
+
+function useByFlags(spec: CommandSpec): KeyUse {
+  return spec.flags.includes('write') ? TOUCHED : READ_ONLY
 }
 
 /** As C's atoi reads it: `1.5` is 1, `x` is 0. */

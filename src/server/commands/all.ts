@@ -11,10 +11,12 @@ import { configCommands } from './config.ts'
 import { connectionCommands } from './connection.ts'
 import { debugCommands } from './debug.ts'
 import { infoCommands } from './info.ts'
+import { latencyCommand } from './latency.ts'
+import { memoryCommand } from './memory.ts'
 import { monitorCommand } from './monitor.ts'
-import { observeCommands } from './observe.ts'
 import { pubsubCommands } from './pubsub.ts'
 import { serverCommands } from './server.ts'
+import { slowlogCommand } from './slowlog.ts'
 import { stockAofCommands } from './stock-aof.ts'
 import { stockOutboxCommands } from './stock-outbox.ts'
 import { streamReadingCommands } from './streams/reading.ts'
@@ -37,7 +39,9 @@ export function allCommands(node: Node, engineSpecs: readonly CommandSpec[]): Co
     ...configCommands(node),
     ...infoCommands(node),
     ...serverCommands(node),
-    ...observeCommands(node, costs),
+    slowlogCommand(node.stats.slowlog),
+    latencyCommand(node),
+    memoryCommand(node, costs),
     ...debugCommands(node),
     ...clusterCommands(),
     ...aclCommands(node),

@@ -2,7 +2,7 @@
 
 import type { Call } from '../../engine/call.ts'
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
-import { FoundKeys, keyUse } from '../../engine/key-specs.ts'
+import { FoundKeys, keySpecsOf } from '../../engine/key-specs.ts'
 import type { KeySpec } from '../../engine/key-specs.ts'
 import { SYNTAX } from '../../resp/errors.ts'
 import type { Reply } from '../../resp/reply.ts'
@@ -186,7 +186,7 @@ export function commandCommands(node: Node): CommandSpec[] {
         const category = value.toLowerCase()
         keep = ({ spec }) => spec.categories.includes(category)
       } else if (request.is(3, 'PATTERN')) {
-        const pattern = new Pattern(value.toLowerCase())
+        const pattern = new Pattern(value)
         keep = ({ name }) => pattern.matches(name)
       } else return reply.error(SYNTAX)
     } else if (request.argc !== 2) return reply.error(SYNTAX)
@@ -207,7 +207,8 @@ export function commandCommands(node: Node): CommandSpec[] {
     }
     const spec = node.commands.resolve(command)
     if (spec === null) return reply.error('ERR Invalid command specified')
-    if (!keySpecsOf(spec).some(isKey) && spec.keysOf === undefined) return reply.error('ERR The command has no key arguments')
+    if (!keySpecsOf(spec).some(({ use }) => use.isKey) && spec.keysOf === undefined)
+      return reply.error('ERR The command has no key arguments')
     if (spec.arity >= 0 ? command.argc !== spec.arity : command.argc < -spec.arity) {
       return reply.error('ERR Invalid number of arguments specified for command')
     }
@@ -226,21 +227,6 @@ export function commandCommands(node: Node): CommandSpec[] {
       for (const word of words) reply.simple(word)
     }
   }
-}
-
-/** Where the keys of a command are: as its spec says it in full, or as its range and its flags tell it. */
-function keySpecsOf(spec: CommandSpec): readonly KeySpec[] {
-  if (spec.keySpecs !== undefined) return spec.keySpecs
-  const { first, last, step } = spec.keys
-  if (first === 0) return []
-  const use = keyUse(spec.flags.includes('write') ? 'RW access update' : 'RO access')
-  // Counted from the first key; from the end it stays as it is.
-  return [{ use, begin: { index: first }, find: { type: 'range', last: last < 0 ? last : last - first, step, limit: 0 } }]
-}
-
-/** Channels of shards are routed like keys, and are none. */
-function isKey({ use }: KeySpec): boolean {
-  return !use.words.includes('not_key')
 }
 
 function named(spec: CommandSpec, container: string): Named {
@@ -346,7 +332,7 @@ function writeDocs(reply: Reply, { spec }: Named): void {
 
 /** The arguments of a command, its keys with the place in its key specs that tells of them. */
 function documented(spec: CommandSpec): readonly Argument[] {
-  const keySpecs = keySpecsOf(spec).filter(isKey)
+  const keySpecs = keySpecsOf(spec).filter(({ use }) => use.isKey)
   if (keySpecs.length === 0) return parseSyntax(spec.syntax, new Set())
   return parseSyntax(spec.syntax, keyNames(spec, keySpecs), keySpecs.length)
 }
