@@ -54,7 +54,10 @@ export function commandTables(specs: readonly CommandSpec[]): string {
     .filter(([group]) => groups.has(group as CommandGroup))
     .map(([group, title]) => {
       const lines = (groups.get(group as CommandGroup) ?? []).flatMap(commandLines).toSorted()
-      return [`### ${title}`, '', '| command | what it does | cost |', '| --- | --- | --- |', ...lines].join('\n')
+      const table = ['| command | what it does | cost |', '| --- | --- | --- |', ...lines]
+      // What every Redis user knows is folded away.
+      if (group === 'stock') return [`### ${title}`, '', ...table].join('\n')
+      return ['<details>', `<summary>${title} (${lines.length})</summary>`, '', ...table, '', '</details>'].join('\n')
     })
     .join('\n\n')
 }
