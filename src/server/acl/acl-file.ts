@@ -1,7 +1,7 @@
 // The file of users (`aclfile`): lines `user <name> <rule> ...`, read as a whole or not at all, and written by ACL SAVE.
 
-import { closeSync, fchmodSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { readFileSync, statSync } from 'node:fs'
+import { replaceFile } from '../whole-file.ts'
 import type { Catalog } from './catalog.ts'
 import { UNKNOWN_COMMAND } from './rule-error.ts'
 import { hasSpaces, untilNul } from './selector.ts'
@@ -73,35 +73,11 @@ export function readUsers(text: string, { path, catalog, allChannels }: Parts): 
   return errors === '' ? { users } : { errors: errors + NOTHING_CHANGED }
 }
 
-/** A crash leaves the old file or the new one, whole and on the disk. Throws what the file system says. */
+/** Throws what the file system says; then the old file is as it was. */
 export function writeAclFile(path: string, lines: readonly string[]): void {
-  const temporary = `${path}.tmp-${process.pid}`
-  try {
-    // Hashes of passwords: a new file is the owner's alone, an old one stays whose it was.
-    const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0o600
-    const fd = openSync(temporary, 'w', mode & 0o777)
-    try {
-      fchmodSync(fd, mode & 0o777)
-      writeFileSync(fd, Buffer.from(lines.map((line) => `${line}\n`).join(''), 'latin1'))
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
-    renameSync(temporary, path)
-    syncDirectory(dirname(path))
-  } catch (error) {
-    rmSync(temporary, { force: true })
-    throw error
-  }
-}
-
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
+  // Hashes of passwords: a new file is the owner's alone, an old one stays whose it was.
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0o600
+  replaceFile(path, Buffer.from(lines.map((line) => `${line}\n`).join(''), 'latin1'), mode & 0o777)
 }
 
 const SAID = new Map([
