@@ -18,7 +18,7 @@ import type { Clock } from '../base/clock.ts'
 import { WORDS_BYTES_MAX } from '../base/limits.ts'
 import { absence } from './absent.ts'
 import { Monitors } from './monitors.ts'
-import type { Session } from './session.ts'
+import type { ReplyMode, Session } from './session.ts'
 import { CommandStats, TIMED_ONE_IN } from './stats.ts'
 import type { Stats } from './stats.ts'
 import type { Transaction } from './transactions/transaction.ts'
@@ -251,7 +251,7 @@ export class Dispatcher {
     const wasSkipping = session.replyMode === 'skip'
     // What it reads may be anything; what it changes, those say that write.
     let seen = READS_ALL
-    reply.array(transaction.count)
+    if (!isSilent(session.replyMode)) reply.array(transaction.count)
     session.mayNotWait = true
     call.request = own
     for (const spec of transaction.requests(own)) {
@@ -264,8 +264,8 @@ export class Dispatcher {
       seen |= this.bits & (journal.total === total ? STOCK : STOCK | WRITE | KEYLESS)
       // After CLIENT KILL of oneself nothing is answered; what was answered before CLIENT REPLY OFF has been answered.
       if (isClosing) reply.length = from
-      else if (session.replyMode === 'off' || session.replyMode === 'skip') {
-        if (replyMode === 'on') reply.floor = from
+      else if (isSilent(session.replyMode)) {
+        if (!isSilent(replyMode)) reply.floor = from
         reply.length = reply.floor
       }
     }
@@ -372,6 +372,11 @@ function bitsBehindMulti(bits: number, { anyBits, allBits }: Transaction): numbe
   if ((bits & EXEC) !== 0) return (bits | (anyBits & CHECKED_BY_EXEC)) & (allBits | ~WHILE_LOADING)
   // Queueing takes memory, too.
   return (bits & ENDS_MULTI) !== 0 ? bits : bits | DENY_OOM
+}
+
+/** CLIENT REPLY drops what is now answered. */
+function isSilent(mode: ReplyMode): boolean {
+  return mode === 'off' || mode === 'skip'
 }
 
 const QUEUED = Buffer.from('+QUEUED\r\n')

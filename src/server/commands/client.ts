@@ -183,7 +183,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           flags: ADMIN,
           since: '2.4.0',
           tips: 'nondeterministic_output',
-          complexity: 'O(N) where N is the number of client connections',
+          complexity: 'O(N), N client connections',
           syntax: '[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]',
           summary: 'A line for every connection',
           run: (call) => list(call),
@@ -233,7 +233,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           arity: -3,
           flags: ADMIN,
           since: '2.4.0',
-          complexity: 'O(N) where N is the number of client connections',
+          complexity: 'O(N), N client connections',
           syntax:
             '<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | ' +
             '[LADDR ip:port] | [SKIPME yes/no]> ...>',
@@ -267,7 +267,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           arity: 2,
           flags: ADMIN,
           since: '6.2.0',
-          complexity: 'O(N) Where N is the number of paused clients',
+          complexity: 'O(N), N paused clients',
           syntax: '',
           summary: 'Ends CLIENT PAUSE before its time',
           run(call) {
@@ -286,7 +286,8 @@ export function clientCommands(node: Node): CommandSpec[] {
           run(call) {
             const session = sessionOf(call)
             if (call.request.is(2, 'ON')) {
-              session.replyMode = 'on'
+              // Inside EXEC that SKIP is for the command behind EXEC.
+              if (session.replyMode !== 'skip-next') session.replyMode = 'on'
               call.reply.ok()
             } else if (call.request.is(2, 'OFF')) session.replyMode = 'off'
             else if (!call.request.is(2, 'SKIP')) call.reply.error(SYNTAX)
@@ -299,7 +300,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           arity: -3,
           flags: ADMIN,
           since: '5.0.0',
-          complexity: 'O(log N) where N is the number of client connections',
+          complexity: 'O(log N), N client connections',
           syntax: 'client-id [TIMEOUT | ERROR]',
           summary: "Lets another connection's waiting command return now",
           run: (call) => unblock(call),
