@@ -115,15 +115,22 @@ export class Journal {
     this.total++
   }
 
-  /** Arguments first..last of a request, as they came. */
-  range({ bytes, start, end }: Request, first: number, last: number): void {
-    let room = 0
+  /**
+   * A whole record whose arguments are first..last of a request, as they came, in one go.
+   * @param head its beginning, encoded: see `encodedHead`.
+   */
+  record(head: Uint8Array, { bytes, start, end }: Request, first: number, last: number): void {
+    const headLength = head.length
+    let room = headLength
     for (let i = first; i <= last; i++) room += end[i] - start[i] + 24
     this.#ensure(room)
     const { buffer } = this
     let at = this.length
+    for (let i = 0; i < headLength; i++) buffer[at++] = head[i]
     for (let i = first; i <= last; i++) at = writeBulk(buffer, at, bytes, start[i], end[i])
     this.length = at
+    this.records++
+    this.total++
   }
 
   /** One argument: a safe integer's digits. */
@@ -241,8 +248,10 @@ export class NoJournal extends Journal {
     if (this.#isKept) super.bytes(bytes, start, end)
   }
 
-  override range(request: Request, first: number, last: number): void {
-    if (this.#isKept) super.range(request, first, last)
+  override record(head: Uint8Array, request: Request, first: number, last: number): void {
+    if (this.#isKept) return super.record(head, request, first, last)
+    this.records++
+    this.total++
   }
 
   override integer(n: number): void {

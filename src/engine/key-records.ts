@@ -40,14 +40,31 @@ export function beginKeyRecord(call: Call, argc: number, name: string): Journal 
   return journal
 }
 
+/** Beginnings of records, by name and number of arguments; those of very many are made each time. */
+const heads = new Map<string, Buffer[]>()
+const HEADS_OF_NAME_MAX = 16
+
+function headOf(name: string, argc: number): Buffer {
+  let ofName = heads.get(name)
+  if (ofName === undefined) {
+    ofName = Array.from({ length: HEADS_OF_NAME_MAX }, (_, i) => encodedHead(i, name))
+    heads.set(name, ofName)
+  }
+  return argc < HEADS_OF_NAME_MAX ? ofName[argc] : encodedHead(argc, name)
+}
+
 /** `name key` or `name key key` ...: arguments first..last as they came. */
 export function recordArguments(call: Call, name: string, first: number, last: number): void {
-  beginKeyRecord(call, last - first + 2, name).range(call.request, first, last)
+  const { journal } = call.engine
+  journal.select(call.client.database)
+  journal.record(headOf(name, last - first + 2), call.request, first, last)
 }
 
 /** `name key argument argument` ...: argument 1, and those chosen, as they came. */
 export function recordChosen(call: Call, name: string, chosen: Chosen): void {
-  const { bytes, start, end } = call.request
+  const { bytes, start, end, argc } = call.request
+  // All of them.
+  if (chosen.length === argc - 2) return recordArguments(call, name, 1, argc - 1)
   const journal = beginKeyRecord(call, chosen.length + 2, name)
   journal.bytes(bytes, start[1], end[1])
   for (let n = 0; n < chosen.length; n++) {

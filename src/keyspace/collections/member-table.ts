@@ -95,6 +95,10 @@ export class MemberTable implements LargeValue {
   /** Gives the member of a row another payload, which does not lie in that row. The row may move, and is open then. @returns the row. */
   replace(ref: number, payload: Uint8Array, from: number, to: number): number {
     this.open(ref)
+    if (to - from === this.payloadEnd - this.payloadStart) {
+      copyBytes(payload, from, to, this.bytes, this.payloadStart)
+      return ref
+    }
     const before = MEMBER_AT + this.payloadEnd - this.start
     const after = MEMBER_AT + this.end - this.start + to - from
     let next = ref
