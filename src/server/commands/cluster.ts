@@ -7,7 +7,6 @@ import { keyless } from './keyless.ts'
 const DISABLED = 'ERR This instance has cluster support disabled'
 
 interface Word extends Pick<CommandSpec, 'name' | 'arity' | 'since' | 'syntax' | 'summary'> {
-  readonly complexity?: string
   readonly tips?: string
   readonly flags?: readonly CommandFlag[]
 }
@@ -27,7 +26,6 @@ const WORDS: readonly Word[] = [
     since: '3.0.0',
     syntax: 'key',
     summary: 'Refused: this node is not in a cluster',
-    complexity: 'O(N) where N is the number of bytes in the key',
   },
   {
     name: 'SLOTS',
@@ -36,7 +34,6 @@ const WORDS: readonly Word[] = [
     tips: 'nondeterministic_output',
     syntax: '',
     summary: 'Refused: this node is not in a cluster',
-    complexity: 'O(N) where N is the total number of Cluster nodes',
   },
   {
     name: 'SHARDS',
@@ -45,7 +42,6 @@ const WORDS: readonly Word[] = [
     tips: 'nondeterministic_output',
     syntax: '',
     summary: 'Refused: this node is not in a cluster',
-    complexity: 'O(N) where N is the total number of cluster nodes',
   },
   {
     name: 'NODES',
@@ -54,7 +50,6 @@ const WORDS: readonly Word[] = [
     tips: 'nondeterministic_output',
     syntax: '',
     summary: 'Refused: this node is not in a cluster',
-    complexity: 'O(N) where N is the total number of Cluster nodes',
   },
   { name: 'MYID', arity: 2, since: '3.0.0', syntax: '', summary: 'Refused: this node is not in a cluster' },
   {
@@ -71,7 +66,6 @@ const WORDS: readonly Word[] = [
     tips: 'nondeterministic_output',
     syntax: 'slot count',
     summary: 'Refused: this node is not in a cluster',
-    complexity: 'O(log(N)) where N is the number of requested keys',
   },
   {
     name: 'HELP',

@@ -123,7 +123,7 @@ export function connectionCommands(node: Node): CommandSpec[] {
       categories: ['connection'],
       group: 'connection',
       since: '1.0.0',
-      complexity: 'O(N) where N is the number of passwords defined for the user',
+      complexity: 'O(N), N passwords defined for the user',
       syntax: '[username] password',
       summary: 'Proves who is speaking, by password',
       run(call) {

@@ -125,7 +125,7 @@ export function latencyCommand({ stats, options }: Node): CommandSpec {
         group: 'server',
         since: '7.0.0',
         tips: 'nondeterministic_output request_policy:all_nodes response_policy:special',
-        complexity: 'O(N) where N is the number of commands with latency information being retrieved.',
+        complexity: 'O(N), N commands shown',
         syntax: '[command [command ...]]',
         summary: 'How long commands took, as a histogram per command',
         run: (call) => histogram(call),

@@ -51,7 +51,7 @@ export function memoryCommand(node: Node, costs: readonly CommandSpec[]): Comman
         since: '4.0.0',
         tips: 'nondeterministic_output request_policy:all_shards response_policy:special',
         syntax: '',
-        complexity: 'Depends on how much memory is allocated, could be slow',
+        complexity: 'O(N), N bytes of memory',
         summary: 'What the JavaScript engine tells of its heap',
         run({ reply }) {
           const lines = Object.entries(process.memoryUsage()).map(([name, bytes]) => `${name}: ${bytes} (${human(bytes)})\n`)
@@ -66,7 +66,7 @@ export function memoryCommand(node: Node, costs: readonly CommandSpec[]): Comman
         since: '4.0.0',
         tips: 'request_policy:all_shards response_policy:all_succeeded',
         syntax: '',
-        complexity: 'Depends on how much memory is allocated, could be slow',
+        complexity: 'O(N), N bytes of memory',
         summary: 'Collects garbage now: a pause of some milliseconds',
         run({ reply }) {
           node.env.collectGarbage()

@@ -37,7 +37,7 @@ export function slowlogCommand(slowlog: Slowlog): CommandSpec {
         group: 'server',
         since: '2.2.12',
         tips: 'request_policy:all_nodes nondeterministic_output',
-        complexity: 'O(N) where N is the number of entries returned',
+        complexity: 'O(N), N entries returned',
         syntax: '[count]',
         summary: 'The newest slow commands',
         run: (call) => get(call),
@@ -60,7 +60,7 @@ export function slowlogCommand(slowlog: Slowlog): CommandSpec {
         group: 'server',
         since: '2.2.12',
         tips: 'request_policy:all_nodes response_policy:all_succeeded',
-        complexity: 'O(N) where N is the number of entries in the slowlog',
+        complexity: 'O(N), N entries in the slowlog',
         syntax: '',
         summary: 'Forgets the slow commands',
         run({ reply }) {

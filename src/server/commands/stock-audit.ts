@@ -37,7 +37,7 @@ export function stockAuditCommands(node: Node): CommandSpec[] {
           name: 'RETRY',
           arity: 3,
           flags: ['admin'],
-          complexity: 'O(N) with N the number of orders',
+          complexity: 'O(N), N orders',
           syntax: 'sku',
           summary: 'Recounts a frozen SKU and, if it is clean, lets it take orders again.',
           run: (call) => retry(node, call),

@@ -47,7 +47,7 @@ export function transactionCommands(node: Node): CommandSpec[] {
       arity: 1,
       flags: FLAGS,
       since: '2.0.0',
-      complexity: 'O(N), when N is the number of queued commands',
+      complexity: 'O(N), N queued commands',
       syntax: '',
       summary: 'Forgets what was queued since MULTI.',
       run(call) {
@@ -66,7 +66,7 @@ export function transactionCommands(node: Node): CommandSpec[] {
       keySpecs: [keysFrom(1, 'RO')],
       categories: categoriesOf(FLAGS, COMMON.categories),
       since: '2.2.0',
-      complexity: 'O(1) for every key.',
+      complexity: 'O(1) for every key',
       syntax: 'key [key ...]',
       summary: 'Lets the next EXEC run only if none of these keys changes before it.',
       run: (call) => watch(call),
