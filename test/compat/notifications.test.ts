@@ -14,7 +14,7 @@ import { RandomCommands } from './random-commands.ts'
 import type { Command } from './random-commands.ts'
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9))
-const COMMANDS = Number(process.env.COMMANDS ?? 30_000)
+const COMMANDS = Number(process.env.COMMANDS ?? 15_000)
 const EPISODE = 300
 const EVERYTHING = 'KEAmn'
 const FENCE = 'fence'

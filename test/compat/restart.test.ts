@@ -14,7 +14,7 @@ import { RandomCommands } from './random-commands.ts'
 import { Twins } from './twins.ts'
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9))
-const ROUNDS = Number(process.env.ROUNDS ?? 8)
+const ROUNDS = Number(process.env.ROUNDS ?? 6)
 const COMMANDS = 1500
 describe.skipIf(!HAS_REDIS)('a restart', () => {
   it(`brings back what random commands have left (SEED=${SEED})`, async () => {

@@ -15,7 +15,7 @@ import { countReplies } from './reply-check.ts'
 import { BEGINNING, RequestMaker } from './request-maker.ts'
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9))
-const REQUESTS = Number(process.env.REQUESTS ?? 100_000)
+const REQUESTS = Number(process.env.REQUESTS ?? 60_000)
 /** Where to begin: an episode that failed. */
 const FIRST = Number(process.env.EPISODE ?? 0)
 /** Requests to one node; the next one starts from the same keys again. */
