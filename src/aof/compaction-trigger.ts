@@ -12,7 +12,7 @@ export interface CompactionTriggerOptions {
   bytesMin: number
 }
 
-export const COMPACTION_DEFAULTS: CompactionTriggerOptions = { growthPercent: 100, bytesMin: 64 * 1024 * 1024 }
+const COMPACTION_DEFAULTS: CompactionTriggerOptions = { growthPercent: 100, bytesMin: 64 * 1024 * 1024 }
 
 export class CompactionTrigger {
   readonly options: CompactionTriggerOptions

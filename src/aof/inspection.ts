@@ -127,7 +127,7 @@ export function readManifest(disk: Disk, directory: string): Manifest | null {
 }
 
 /** Bytes of the first line of a file of ours, or 0 if that is not what it starts with. */
-export function headerSize(disk: Disk, path: string): number {
+function headerSize(disk: Disk, path: string): number {
   const file = disk.open(path, 'read')
   try {
     const reader = new SegmentReader(file, { nextLsn: 1, chain: 0, limit: 1024 })

@@ -6,8 +6,6 @@ const MIB = 1024 * 1024
 export const LINE_BYTES_MAX = 1024
 /** A batch's body: what recovery must be able to hold in memory at once. A single value may have 512 MiB. */
 export const BODY_BYTES_MAX = 1024 * MIB
-/** Arguments of one record. */
-export const RECORD_ARGUMENTS_MAX = 1024 * 1024
 /** A segment is rotated when it has this size: small enough to write again after an unclean stop (0.1 s), large enough to be few. */
 export const SEGMENT_BYTES = 64 * MIB
 /** Records that wait for a slow or full disk; beyond it write commands are refused. */

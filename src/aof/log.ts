@@ -47,7 +47,7 @@ export interface LogOptions {
 export const AUTO_MIN_FREE = -1
 const MIN_FREE_SHARE = 0.1
 
-export const LOG_DEFAULTS: LogOptions = {
+const LOG_DEFAULTS: LogOptions = {
   policy: 'everysec',
   onSyncError: 'readonly',
   segmentBytes: SEGMENT_BYTES,

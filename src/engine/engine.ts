@@ -38,7 +38,7 @@ export interface EngineOptions {
   allowStockFlush: boolean
 }
 
-export const ENGINE_DEFAULTS: EngineOptions = {
+const ENGINE_DEFAULTS: EngineOptions = {
   seed: 1,
   databases: 16,
   nodeNumber: 0,

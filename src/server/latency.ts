@@ -2,7 +2,7 @@
 
 const SAMPLES_MAX = 160
 
-export interface LatencySample {
+interface LatencySample {
   /** Unix seconds. */
   readonly time: number
   /** Milliseconds: the worst of that second. */

@@ -380,7 +380,7 @@ function defaults(): OptionValues {
 }
 
 /** Redis's older names of options; CONFIG and the option file take either. */
-export const OLDER_NAMES: ReadonlyMap<string, OptionName> = new Map([
+const OLDER_NAMES: ReadonlyMap<string, OptionName> = new Map([
   ['hash-max-ziplist-entries', 'hash-max-listpack-entries'],
   ['hash-max-ziplist-value', 'hash-max-listpack-value'],
   ['zset-max-ziplist-entries', 'zset-max-listpack-entries'],

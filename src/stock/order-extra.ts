@@ -18,7 +18,7 @@ const OPERATIONS = 16
 const ORPHANS = 32
 
 /** Operations (RELEASE and RETURN together) that an order remembers. */
-export const OPERATIONS_REMEMBERED = 16
+const OPERATIONS_REMEMBERED = 16
 
 export const OperationKind = { RELEASE: 1, RETURN: 2 } as const
 export type OperationKind = (typeof OperationKind)[keyof typeof OperationKind]

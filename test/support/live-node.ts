@@ -13,7 +13,7 @@ import type { ReadMode } from '../../src/server/socket.ts'
 import { tempDir } from './temp-dir.ts'
 
 /** The real world, but its clock can be put forward and its timer beats when told to. */
-export class LiveEnv extends SystemEnv implements Env {
+class LiveEnv extends SystemEnv implements Env {
   skewMs = 0
   readonly said: string[] = []
   #beat: () => void = () => {}

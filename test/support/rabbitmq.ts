@@ -5,8 +5,6 @@
 //   await rabbit.kill9(); await rabbit.start()           // the same directory and port
 //   await rabbit.stop(); rabbit.wipe(); await rabbit.start()
 //   await rabbit.ctl('add_user', 'seller', 'secret')
-//
-// STOCKD_TEST_AMQP=amqp://... is used instead where a test needs only a broker (`amqpUrl`), not one that it may kill.
 
 import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -25,13 +23,6 @@ const STOP_MS = 20_000
 
 /** `describe.skipIf(!HAS_RABBITMQ)`: a test with its own broker needs the program (programs.ts installs it, or fails where it must be there). */
 export const HAS_RABBITMQ = existsSync(join(RABBITMQ_BIN, 'rabbitmq-server'))
-/** `describe.skipIf(!HAS_AMQP)`: a test with any broker. */
-export const HAS_AMQP = HAS_RABBITMQ || process.env.STOCKD_TEST_AMQP !== undefined
-
-/** Where a broker is that a test may use but not harm: an existing one, or a new one of its own. Use names of your own on it. */
-export async function amqpUrl(): Promise<string> {
-  return process.env.STOCKD_TEST_AMQP ?? (await startRabbitMq()).url
-}
 
 export interface RabbitMqOptions {
   /** Lines of rabbitmq.conf beside those for ports, logs and memory. */

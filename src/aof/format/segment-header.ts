@@ -11,7 +11,7 @@ import { crcField, decodeCheckedLine, encodeCheckedLine, numberField } from './c
 import { hexOf } from './crc.ts'
 
 /** The format that this code writes, and the newest that it reads. */
-export const FORMAT_VERSION = 1
+const FORMAT_VERSION = 1
 
 export interface SegmentHeader {
   readonly kind: 'base' | 'incr'

@@ -8,7 +8,7 @@ import type { Call } from '../call.ts'
 import { type CommandSpec, NO_KEYS } from '../command.ts'
 import { databaseOf, EVENTS_READ_ONLY, STOCK_EVENTS } from './key-access.ts'
 
-export const STOCK_IN_USE = 'INUSE database 0 holds stock; a node started with --allow-stock-flush yes would forget it and its orders'
+const STOCK_IN_USE = 'INUSE database 0 holds stock; a node started with --allow-stock-flush yes would forget it and its orders'
 
 /** True if a database is free to go: it holds no SKUs, or may forget them (and then has, with all orders). Else the client has its error. */
 function forgetsStock(call: Call, number: number): boolean {

@@ -79,7 +79,7 @@ export interface LargeValue {
 }
 
 /** Bytes of a packed value before its entries: count and sum. */
-export const PACKED_AT = 8
+const PACKED_AT = 8
 /** Up to here a collection that has not grown stays packed: the 512 fields and values of 64 bytes that Redis keeps in a listpack. */
 const PACKED_BYTES_MAX = 72 * 1024
 /** A grown one may be packed if looking through it is as fast as looking it up. */

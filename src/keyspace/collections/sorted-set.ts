@@ -50,7 +50,7 @@ export interface RankRange {
 
 const NONE: RankRange = { from: 0, to: 0 }
 
-export class SortedTable implements LargeValue {
+class SortedTable implements LargeValue {
   readonly #context: CollectionContext
   readonly members: MemberTable
   readonly tree: SortedSetTree

@@ -71,7 +71,7 @@ function wantedSections(request: Request): Set<string> {
 }
 
 /** The text of these sections, in the order of the table. */
-export function infoText(node: Node, wanted: ReadonlySet<string>): string {
+function infoText(node: Node, wanted: ReadonlySet<string>): string {
   return SECTIONS.filter((section) => wanted.has(section.name.toLowerCase()))
     .map(
       (section) =>

@@ -20,7 +20,7 @@ import type { Call } from '../../call.ts'
 import { type FoundKeys, TOUCHED } from '../../key-specs.ts'
 
 /** Names of operations and adjustments are the callers' own; this is room for a URL. */
-export const OPERATION_ID_BYTES_MAX = 256
+const OPERATION_ID_BYTES_MAX = 256
 const REASON_BYTES_MAX = 32
 /** Above every MAXHOLD (10^8 s), so that milliseconds stay exact. */
 const DURATION_SECONDS_MAX = 1e9

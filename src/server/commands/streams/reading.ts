@@ -41,7 +41,7 @@ const HELP = [
 ]
 
 /** Index of the first key of a command with STREAMS key ... id ...; -1 if there is none. */
-export function streamsAt(request: Request, from: number): number {
+function streamsAt(request: Request, from: number): number {
   for (let i = from; i < request.argc; i++) if (request.is(i, 'STREAMS')) return i + 1 < request.argc ? i + 1 : -1
   return -1
 }

@@ -12,7 +12,7 @@ import { SYNTAX, WRONG_TYPE } from '../../../resp/errors.ts'
 import { categoriesOf, container } from '../keyless.ts'
 import { streamKeys } from './reading.ts'
 
-export const NO_OTHER_STREAMS = 'ERR streams other than stock:events are not supported'
+const NO_OTHER_STREAMS = 'ERR streams other than stock:events are not supported'
 
 const NO_GROUPS_HELP = [
   '(any subcommand)',
