@@ -8,7 +8,7 @@
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { callbackify } from 'node:util'
-import type { PoolConnection as CallbackConnection } from 'mysql2'
+import { format, type PoolConnection as CallbackConnection } from 'mysql2'
 import { createPool, type Pool, type PoolConnection } from 'mysql2/promise'
 import { assert } from '../../../base/assert.ts'
 import { nameOfBytes } from '../name.ts'
@@ -51,6 +51,7 @@ const SESSION = [
 /** Statements in one compound statement: enough to forget the round trip, few enough that the server's parser stays small. */
 const TOGETHER_BYTES = 256 * 1024
 const IDLE_MS = 3000
+const TIMEZONE = 'Z'
 /** How many times as long a statement may take that reads whole tables. */
 const RECOUNT_PATIENCE = 20
 const KEEP_ALIVE_MS = 10_000
@@ -75,10 +76,11 @@ export class MysqlServer {
       user: dsn.user,
       password: dsn.password,
       charset: 'utf8mb4',
-      timezone: 'Z',
+      timezone: TIMEZONE,
       supportBigNumbers: true,
       bigNumberStrings: true,
       multipleStatements: false,
+      queryFormat: withValues,
       // LOAD DATA LOCAL lets a server read our files.
       flags: ['-LOCAL_FILES'],
       infileStreamFactory: () => {
@@ -269,6 +271,14 @@ export class MysqlServer {
       connection.destroy()
     }
   }
+}
+
+/**
+ * Our statements have their values in them: mysql2 would look through each for question marks, a fifth of what this process does for an
+ * event. Migrations have values.
+ */
+function withValues(sql: string, values: Parameters<typeof format>[1]): string {
+  return Array.isArray(values) && values.length === 0 ? sql : format(sql, values, false, TIMEZONE)
 }
 
 /** The server said it, or nothing of the connection did: the next statement will be answered. */
