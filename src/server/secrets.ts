@@ -1,6 +1,7 @@
 // Which arguments of a request nobody may read again: passwords lie in no log, and MONITOR shows none.
 //
-// As in redis-server: those of AUTH, HELLO ... AUTH and ACL SETUSER, and what CONFIG SET gives to a secret option.
+// As in redis-server: those of AUTH, HELLO ... AUTH and ACL SETUSER, and what CONFIG SET gives to a secret option. And what ACL DRYRUN tries,
+// which may be any of these.
 
 import type { Request } from '../resp/request.ts'
 import { OPTIONS } from './options.ts'
@@ -12,7 +13,7 @@ export function secretsOf(request: Request): ReadonlySet<number> | null {
   if (request.is(0, 'AUTH')) return from(request, 1)
   if (request.is(0, 'HELLO')) return ofHello(request)
   if (request.argc < 3) return null
-  if (request.is(0, 'ACL')) return request.is(1, 'SETUSER') ? from(request, 2) : null
+  if (request.is(0, 'ACL')) return request.is(1, 'SETUSER') ? from(request, 2) : request.is(1, 'DRYRUN') ? from(request, 4) : null
   return request.is(0, 'CONFIG') && request.is(1, 'SET') ? ofConfigSet(request) : null
 }
 

@@ -22,7 +22,7 @@ describe('secrets', () => {
     await using client = await server.connect()
     expect(await monitor.call('AUTH', 'hunter2')).toBe('OK')
     expect(await monitor.call('MONITOR')).toBe('OK')
-    const secrets = ['hunter2', 'hunter3', 'hunter4', 'hunter5', 'hunter6', 'hunter7']
+    const secrets = ['hunter2', 'hunter3', 'hunter4', 'hunter5', 'hunter6', 'hunter7', 'hunter8']
     for (const command of [
       ['AUTH', 'hunter3'],
       ['AUTH', 'default', 'hunter2'],
@@ -30,6 +30,7 @@ describe('secrets', () => {
       ['ACL', 'SETUSER', 'someone', 'on', '>hunter4', '+@all'],
       ['CONFIG', 'SET', 'requirepass', 'hunter5'],
       ['CONFIG', 'SET', 'maxclients', '100', 'tls-key-file-pass', 'hunter6'],
+      ['ACL', 'DRYRUN', 'someone', 'AUTH', 'hunter8'],
       ['HELLO', '2', 'AUTH', 'someone', 'hunter7'],
     ])
       await client.command(...command)
