@@ -9,7 +9,7 @@
 import { AUTO_MIN_FREE } from '../aof/log.ts'
 import { assert } from '../base/assert.ts'
 import { StockdError } from '../base/error.ts'
-import { FOREIGN, foreignName, FOREIGN_NAMES } from './options/foreign.ts'
+import { REDIS_ONLY, redisOnlyName, REDIS_ONLY_NAMES } from './options/redis-only.ts'
 import {
   DEFAULT_OUTPUT_LIMITS,
   duration,
@@ -267,8 +267,8 @@ export class Options {
   file: string | null = null
   /** Several options may have one in common: it runs once for a change of any of them. */
   readonly #appliers = new Map<string, Applier>()
-  /** What parameters that mean nothing here (options/foreign.ts) were set to. */
-  readonly #foreign = new Map<string, string>()
+  /** What parameters that mean nothing here (options/redis-only.ts) were set to. */
+  readonly #redisOnly = new Map<string, string>()
 
   constructor(values: Partial<OptionValues> = {}) {
     this.values = { ...defaults(), ...values }
@@ -291,8 +291,8 @@ export class Options {
   /** The text of an option as CONFIG GET shows it; undefined for a name that is none, or that can be said several times (`user`). */
   text(name: string): string | undefined {
     const known = optionName(name)
-    const foreign = foreignName(name)
-    if (foreign !== undefined) return this.#foreign.get(foreign) ?? FOREIGN.get(foreign)!.initial
+    const redisOnly = redisOnlyName(name)
+    if (redisOnly !== undefined) return this.#redisOnly.get(redisOnly) ?? REDIS_ONLY.get(redisOnly)!.initial
     if (isRepeated(known)) return undefined
     return OPTIONS.get(known)?.kind.format(this.values[known as OptionName])
   }
@@ -318,24 +318,24 @@ export class Options {
   change(settings: readonly Setting[]): OptionRefusal | null {
     for (const { name } of settings) {
       const known = name.toLowerCase()
-      if ((OPTIONS.has(optionName(known)) && !isRepeated(known)) || foreignName(known) !== undefined) continue
+      if ((OPTIONS.has(optionName(known)) && !isRepeated(known)) || redisOnlyName(known) !== undefined) continue
       return { name: null, reason: `Unknown option or number of arguments for CONFIG SET - '${name}'` }
     }
     const wanted = new Map<string, unknown>()
-    const foreign = new Map<string, string>()
+    const redisOnly = new Map<string, string>()
     for (const setting of settings) {
       const given = setting.name.toLowerCase()
-      const name = foreignName(given) ?? optionName(given)
+      const name = redisOnlyName(given) ?? optionName(given)
       const spec = OPTIONS.get(name)
-      const stranger = FOREIGN.get(name)
+      const redisSpec = REDIS_ONLY.get(name)
       if (PROTECTED.has(name)) return { name: setting.name, reason: "can't set protected config" }
-      if (stranger?.isImmutable === true || (spec?.mutable === false && !this.#isInForce(name, setting.value))) {
+      if (redisSpec?.isImmutable === true || (spec?.mutable === false && !this.#isInForce(name, setting.value))) {
         return { name: setting.name, reason: "can't set immutable config" }
       }
-      if (wanted.has(name) || foreign.has(name)) return { name: setting.name, reason: 'duplicate parameter' }
-      const parsed = (spec?.kind ?? stranger!).parse(setting.value)
+      if (wanted.has(name) || redisOnly.has(name)) return { name: setting.name, reason: 'duplicate parameter' }
+      const parsed = (spec?.kind ?? redisSpec!).parse(setting.value)
       if (parsed instanceof Refused) return { name: setting.name, reason: parsed.reason }
-      if (spec === undefined) foreign.set(name, parsed as string)
+      if (spec === undefined) redisOnly.set(name, parsed as string)
       else wanted.set(name, parsed)
     }
 
@@ -349,7 +349,7 @@ export class Options {
     if (refusal !== null) {
       for (const [name, old] of before) this.#put(name, old)
       this.#apply(before)
-    } else for (const [name, value] of foreign) this.#foreign.set(name, value)
+    } else for (const [name, value] of redisOnly) this.#redisOnly.set(name, value)
     return refusal
   }
 
@@ -399,7 +399,7 @@ export function isRepeated(name: string): boolean {
 }
 
 /** Every name by which CONFIG knows a parameter. */
-export const CONFIG_NAMES: readonly string[] = [...OPTIONS.keys(), ...OLDER_NAMES.keys(), ...FOREIGN_NAMES].filter(
+export const CONFIG_NAMES: readonly string[] = [...OPTIONS.keys(), ...OLDER_NAMES.keys(), ...REDIS_ONLY_NAMES].filter(
   (name) => !isRepeated(name),
 )
 

@@ -1,8 +1,8 @@
-// Parameters of redis-server that mean nothing to a node (src/server/options/foreign.ts): tools find them as redis-server has them, and
+// Parameters of redis-server that mean nothing to a node (src/server/options/redis-only.ts): tools find them as redis-server has them, and
 // may set them to what they are.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { FOREIGN_NAMES } from '../../src/server/options/foreign.ts'
+import { REDIS_ONLY_NAMES } from '../../src/server/options/redis-only.ts'
 import { HAS_REDIS, startNode, startRedis } from '../support/server.ts'
 import type { Server } from '../support/server.ts'
 import { decodeReply } from '../support/raw-client.ts'
@@ -33,7 +33,7 @@ describe.skipIf(!HAS_REDIS)('CONFIG beside redis-server', () => {
     await using other = await stockd.connect()
     const values = async (client: RawClient): Promise<unknown[]> => {
       const found: unknown[] = []
-      for (const name of FOREIGN_NAMES.filter((known) => !DIFFERENCES.has(known)))
+      for (const name of REDIS_ONLY_NAMES.filter((known) => !DIFFERENCES.has(known)))
         found.push(decodeReply(await client.command('CONFIG', 'GET', name)))
       return found
     }
@@ -45,7 +45,7 @@ describe.skipIf(!HAS_REDIS)('CONFIG beside redis-server', () => {
   it('takes or refuses them as they are, as redis-server does', async () => {
     await using one = await redis.connect()
     await using other = await stockd.connect()
-    for (const name of FOREIGN_NAMES.filter((known) => !DIFFERENCES.has(known))) {
+    for (const name of REDIS_ONLY_NAMES.filter((known) => !DIFFERENCES.has(known))) {
       const [, value] = decodeReply(await one.command('CONFIG', 'GET', name)) as string[]
       const command = ['CONFIG', 'SET', name, value]
       expect(`${name}: ${(await other.command(...command)).toString()}`).toBe(`${name}: ${(await one.command(...command)).toString()}`)

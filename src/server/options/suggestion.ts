@@ -1,11 +1,11 @@
 // What was probably meant by a name that is no option.
 
 import { OPTIONS } from '../options.ts'
-import { foreignName } from './foreign.ts'
+import { redisOnlyName } from './redis-only.ts'
 
 /** The message for a name that is no option. */
 export function unknownOption(name: string, dashes = ''): string {
-  if (foreignName(name) !== undefined)
+  if (redisOnlyName(name) !== undefined)
     return `${JSON.stringify(dashes + name)} is an option of redis-server that a node does not have: leave it out`
   const near = nearestOption(name, Math.max(2, Math.floor(name.length / 3)))
   return `unknown option ${JSON.stringify(dashes + name)}${near === null ? '' : `; did you mean ${dashes}${near}?`}`

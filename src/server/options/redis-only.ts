@@ -7,7 +7,7 @@
 import { integer, memory, oneOf, Refused, text, yesNo } from './kinds.ts'
 import type { Kind } from './kinds.ts'
 
-export interface ForeignOption {
+export interface RedisOnlyOption {
   /** The text that is shown until another is set. */
   readonly initial: string
   readonly older: readonly string[]
@@ -18,7 +18,7 @@ export interface ForeignOption {
 }
 
 /** Changes nothing here, whatever it is set to. */
-function idle<T>(kind: Kind<T>, initial: string, older: readonly string[] = []): ForeignOption {
+function idle<T>(kind: Kind<T>, initial: string, older: readonly string[] = []): RedisOnlyOption {
   const parse = (value: string): string | Refused => {
     const parsed = kind.parse(value)
     return parsed instanceof Refused ? parsed : kind.format(parsed)
@@ -27,12 +27,12 @@ function idle<T>(kind: Kind<T>, initial: string, older: readonly string[] = []):
 }
 
 /** Has one value here. */
-function only(initial: string, reason: string, older: readonly string[] = []): ForeignOption {
+function only(initial: string, reason: string, older: readonly string[] = []): RedisOnlyOption {
   const parse = (value: string): string | Refused => (value.toLowerCase() === initial ? initial : new Refused(reason))
   return { initial, older, isImmutable: false, parse }
 }
 
-function fixed(initial: string, older: readonly string[] = []): ForeignOption {
+function fixed(initial: string, older: readonly string[] = []): RedisOnlyOption {
   return { initial, older, isImmutable: true, parse: (value) => value }
 }
 
@@ -41,7 +41,7 @@ const NO_REPLICAS = 'there are no replicas'
 const NO_SNAPSHOTS = 'there are no RDB snapshots'
 const count = integer(0, INT_MAX)
 
-export const FOREIGN: ReadonlyMap<string, ForeignOption> = new Map([
+export const REDIS_ONLY: ReadonlyMap<string, RedisOnlyOption> = new Map([
   // The process
   ['daemonize', fixed('no')],
   ['supervised', fixed('no')],
@@ -127,13 +127,13 @@ export const FOREIGN: ReadonlyMap<string, ForeignOption> = new Map([
 ])
 
 const NAMES: ReadonlyMap<string, string> = new Map(
-  [...FOREIGN].flatMap(([name, { older }]) => [name, ...older].map((one): [string, string] => [one, name])),
+  [...REDIS_ONLY].flatMap(([name, { older }]) => [name, ...older].map((one): [string, string] => [one, name])),
 )
 
 /** All names by which CONFIG knows them. */
-export const FOREIGN_NAMES: readonly string[] = [...NAMES.keys()]
+export const REDIS_ONLY_NAMES: readonly string[] = [...NAMES.keys()]
 
 /** The name in the table of an option that may be called by an older one; undefined for a name that is none. */
-export function foreignName(name: string): string | undefined {
+export function redisOnlyName(name: string): string | undefined {
   return NAMES.get(name)
 }
