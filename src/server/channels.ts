@@ -1,7 +1,7 @@
 // Channels: who listens to what, and the way of a message to everybody who does.
 //
 // A name is a channel, a shard channel or a pattern; each of these is a world of its own. What stays true: a name is known while at least
-// one session listens to it; a session that is closing listens to nothing. A session that listens to a channel and to patterns that match
+// one session listens to it; a session that is closing hears nothing more. A session that listens to a channel and to patterns that match
 // it gets the message once for each.
 //
 // Names are bytes; as keys of a Map they are strings of one character per byte. A message is written as bytes once for each protocol that
