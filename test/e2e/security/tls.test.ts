@@ -1,6 +1,7 @@
 // TLS: who gets in, with which client, by which certificate; how certificates change while the node runs; and that a session over TLS
 // is a session like any other.
 
+import { once } from 'node:events'
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { connect as connectPlainly } from 'node:net'
 import { networkInterfaces } from 'node:os'
@@ -500,6 +501,20 @@ describe.skipIf(!HAS_OPENSSL)('TLS', () => {
         await using again = await node.connect()
         return (await again.call('PING')) === 'PONG'
       })
+    })
+
+    it('under way they count for the plain port too: no more connections than maxclients, by whichever door', async () => {
+      const tlsPort = await freePort()
+      await using node = await startNode({ args: [...openArgs(), '--tls-port', String(tlsPort), '--maxclients', '10'] })
+      await using client = await node.connect()
+      await eventually('only this one', async () => (await info(client, 'connected_clients')) === '1')
+      const stalled = Array.from({ length: 9 }, () => connectPlainly({ port: tlsPort, host: '127.0.0.1' }).on('error', () => {}))
+      await Promise.all(stalled.map((socket) => once(socket, 'connect')))
+      await eventually('one more is too many', async () => {
+        await using late = await node.connect()
+        return (await late.command('PING')).toString() === '-ERR max number of clients reached\r\n'
+      })
+      for (const socket of stalled) socket.destroy()
     })
 
     it('a ClientHello on the plain port is closed; both ports serve side by side', async () => {
