@@ -48,21 +48,24 @@ export class Hash extends Collection<MemberTable> {
   set(field: Uint8Array, start: number, end: number, value: Uint8Array, from: number, to: number): boolean {
     const { hashValueMax, hashEntriesMax } = this.context.limits
     if ((end - start > hashValueMax || to - from > hashValueMax) && !this.hasGrown) this.grow()
-    const fieldSeal = elementSeal(field, start, end)
     const isNew = !this.find(field, start, end)
-    if (isNew) {
-      this.#add(field, start, end, value, from, to)
-      this.count++
-    } else {
-      this.sum = (this.sum - pairSeal(fieldSeal, elementSeal(this.elements, this.valueStart, this.valueEnd))) | 0
-      if (this.large === null) {
-        this.makeRoom(0, entrySize(to - from) - (this.valueEnd - this.fieldEnd))
-        // It has moved out of its row, and the field with it.
-        if (this.large !== null) this.find(field, start, end)
+    // Who writes all fields of something writes mostly what is there already.
+    if (isNew || !this.#isValue(value, from, to)) {
+      const fieldSeal = elementSeal(field, start, end)
+      if (isNew) {
+        this.#add(field, start, end, value, from, to)
+        this.count++
+      } else {
+        this.sum = (this.sum - pairSeal(fieldSeal, elementSeal(this.elements, this.valueStart, this.valueEnd))) | 0
+        if (this.large === null) {
+          this.makeRoom(0, entrySize(to - from) - (this.valueEnd - this.fieldEnd))
+          // It has moved out of its row, and the field with it.
+          if (this.large !== null) this.find(field, start, end)
+        }
+        this.#replace(value, from, to)
       }
-      this.#replace(value, from, to)
+      this.sum = (this.sum + pairSeal(fieldSeal, elementSeal(value, from, to))) | 0
     }
-    this.sum = (this.sum + pairSeal(fieldSeal, elementSeal(value, from, to))) | 0
     if (this.count > hashEntriesMax && !this.hasGrown) this.grow()
     return isNew
   }
@@ -145,6 +148,15 @@ export class Hash extends Collection<MemberTable> {
     }
     const at = this.splice(this.end, 0, size)
     writeEntry(this.bytes, writeEntry(this.bytes, at, field, start, end), value, from, to)
+  }
+
+  /** Whether the field that was found has this value. */
+  #isValue(value: Uint8Array, from: number, to: number): boolean {
+    const { elements, valueStart } = this
+    const length = to - from
+    if (this.valueEnd - valueStart !== length) return false
+    for (let i = 0; i < length; i++) if (elements[valueStart + i] !== value[from + i]) return false
+    return true
   }
 
   /** Gives the field that was found another value. */
