@@ -52,3 +52,8 @@ export function unknownCommand(request: Request): string {
 export function unknownSubcommand(request: Request, container: string): string {
   return `ERR unknown subcommand '${request.untilNul(1, QUOTED_MAX)}'. Try ${container.toUpperCase()} HELP.`
 }
+
+/** Its subcommand is known, or is one more word to the command itself, but what follows does not fit. */
+export function wrongSubcommand(request: Request, container: string): string {
+  return `ERR unknown subcommand or wrong number of arguments for '${request.untilNul(1, QUOTED_MAX)}'. Try ${container} HELP.`
+}

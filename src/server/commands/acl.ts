@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { parseInt64 } from '../../base/decimal.ts'
 import type { Call } from '../../engine/call.ts'
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
-import { VALUE_NOT_AN_INTEGER } from '../../resp/errors.ts'
+import { VALUE_NOT_AN_INTEGER, wrongSubcommand } from '../../resp/errors.ts'
 import { Request } from '../../resp/request.ts'
 import type { LogEntry } from '../acl/acl-log.ts'
 import { CATEGORIES } from '../acl/categories.ts'
@@ -361,7 +361,7 @@ export function aclCommands(node: Node): CommandSpec[] {
 
 /** Too many arguments for a subcommand that may have one: Redis finds no such subcommand. */
 function wrongNumber({ request, reply }: Call): void {
-  reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.untilNul(1, QUOTED_MAX)}'. Try ACL HELP.`)
+  reply.error(wrongSubcommand(request, 'ACL'))
 }
 
 /** The same bytes, read from argument `count` on. */

@@ -3,7 +3,7 @@
 import type { Call } from '../../engine/call.ts'
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
 import { parseInteger } from '../../base/decimal.ts'
-import { SYNTAX } from '../../resp/errors.ts'
+import { SYNTAX, wrongSubcommand } from '../../resp/errors.ts'
 import type { Request } from '../../resp/request.ts'
 import type { Node } from '../node.ts'
 import { sessionOf } from '../session.ts'
@@ -251,8 +251,7 @@ export function clientCommands(node: Node): CommandSpec[] {
           run(call) {
             const { request, reply } = call
             let onlyWrites = false
-            if (request.argc > 4)
-              return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try CLIENT HELP.`)
+            if (request.argc > 4) return reply.error(wrongSubcommand(request, 'CLIENT'))
             if (request.argc === 4 && request.is(3, 'WRITE')) onlyWrites = true
             else if (request.argc === 4 && !request.is(3, 'ALL')) return reply.error('ERR CLIENT PAUSE mode must be WRITE or ALL')
             const ms = timeout(call, 2)
@@ -456,7 +455,7 @@ export function clientCommands(node: Node): CommandSpec[] {
     const { request, reply } = call
     let withError = false
     if (request.argc > 4) {
-      return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try CLIENT HELP.`)
+      return reply.error(wrongSubcommand(request, 'CLIENT'))
     }
     if (request.argc === 4 && request.is(3, 'ERROR')) withError = true
     else if (request.argc === 4 && !request.is(3, 'TIMEOUT')) {

@@ -10,7 +10,7 @@ import { Engine } from '../../engine/engine.ts'
 import { Journal } from '../../engine/journal.ts'
 import { parseInteger } from '../../base/decimal.ts'
 import { RecordParser } from '../../aof/record-parser.ts'
-import { SYNTAX, VALUE_NOT_AN_INTEGER } from '../../resp/errors.ts'
+import { SYNTAX, VALUE_NOT_AN_INTEGER, wrongSubcommand } from '../../resp/errors.ts'
 import type { Reply } from '../../resp/reply.ts'
 import { Request } from '../../resp/request.ts'
 import type { Node } from '../node.ts'
@@ -195,7 +195,7 @@ export function debugCommands(node: Node): CommandSpec[] {
         if (refusal !== undefined) return reply.error(`ERR DEBUG ${request.latin1(1).toUpperCase()} is not supported: ${refusal}`)
         const word = words.find((one) => request.is(1, one.name))
         if (word === undefined || (word.arity >= 0 ? request.argc !== word.arity : request.argc < -word.arity)) {
-          return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try DEBUG HELP.`)
+          return reply.error(wrongSubcommand(request, 'DEBUG'))
         }
         word.run(call)
       },

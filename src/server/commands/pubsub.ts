@@ -8,6 +8,7 @@ import { ALL_ARGUMENTS, FIRST_ARGUMENT, NO_KEYS } from '../../engine/command.ts'
 import type { ChannelUse, CommandFlag, CommandSpec } from '../../engine/command.ts'
 import { keyAt, keysFrom } from '../../engine/key-specs.ts'
 import { Glob } from '../../base/glob.ts'
+import { wrongSubcommand } from '../../resp/errors.ts'
 import { frame } from '../channels.ts'
 import type { Kind } from '../channels.ts'
 import type { Node } from '../node.ts'
@@ -73,7 +74,7 @@ export function pubsubCommands(node: Node): CommandSpec[] {
 
   function listNames(call: Call, kind: Kind): void {
     const { request, reply } = call
-    if (request.argc > 3) return reply.error(unknownOrWrong(call))
+    if (request.argc > 3) return reply.error(wrongSubcommand(call.request, 'PUBSUB'))
     const { bytes, start, end } = request
     const found: Buffer[] = []
     const glob = request.argc === 2 ? null : new Glob(bytes, start[2], end[2])
@@ -270,8 +271,4 @@ function argumentsOf({ request }: Call): string[] {
 /** Argument i where it is: whoever keeps it copies it. */
 function viewOf(request: Call['request'], i: number): Uint8Array {
   return request.bytes.subarray(request.start[i], request.end[i])
-}
-
-function unknownOrWrong({ request }: Call): string {
-  return `ERR unknown subcommand or wrong number of arguments for '${request.untilNul(1, 128)}'. Try PUBSUB HELP.`
 }

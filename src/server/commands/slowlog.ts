@@ -3,6 +3,7 @@
 import type { Call } from '../../engine/call.ts'
 import type { CommandFlag, CommandSpec } from '../../engine/command.ts'
 import { parseInteger } from '../../base/decimal.ts'
+import { wrongSubcommand } from '../../resp/errors.ts'
 import type { Slowlog } from '../slowlog.ts'
 import { container, keyless } from './keyless.ts'
 
@@ -78,7 +79,7 @@ export function slowlogCommand(slowlog: Slowlog): CommandSpec {
       if (!(count >= -1)) return reply.error('ERR count should be greater than or equal to -1')
       if (count === -1) count = Infinity
     } else if (request.argc > 3) {
-      return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.latin1(1)}'. Try SLOWLOG HELP.`)
+      return reply.error(wrongSubcommand(request, 'SLOWLOG'))
     }
     const entries = slowlog.entries.slice(0, count)
     reply.array(entries.length)

@@ -11,7 +11,7 @@ import type { CommandSpec } from '../../../engine/command.ts'
 import { keyAt, keysBehind } from '../../../engine/key-specs.ts'
 import { int64Argument } from '../../../engine/commands/instants.ts'
 import { EVENT_STREAM, NO_STREAM, OTHER_TYPE, streamKey } from '../../../engine/commands/key-access.ts'
-import { NO_SUCH_KEY, SYNTAX, WRONG_TYPE } from '../../../resp/errors.ts'
+import { NO_SUCH_KEY, SYNTAX, WRONG_TYPE, wrongSubcommand } from '../../../resp/errors.ts'
 import type { Reply } from '../../../resp/reply.ts'
 import type { Request } from '../../../resp/request.ts'
 import type { FeedEntry } from '../../event-feed.ts'
@@ -255,7 +255,7 @@ export function streamReadingCommands(node: Node): CommandSpec[] {
       })
     }
     if ((request.argc !== 4 && request.argc !== 6) || !request.is(3, 'FULL') || (request.argc === 6 && !request.is(4, 'COUNT'))) {
-      return reply.error(`ERR unknown subcommand or wrong number of arguments for '${request.untilNul(1, 128)}'. Try XINFO HELP.`)
+      return reply.error(wrongSubcommand(request, 'XINFO'))
     }
     let count: number | bigint = FULL_COUNT
     if (request.argc === 6) {
