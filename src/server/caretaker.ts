@@ -47,7 +47,7 @@ export class Caretaker {
     for (const session of sessions.values()) {
       input += heldInput(session)
       if (session.isReadingPaused) turn.probe(session)
-      turn.checkOutput(session)
+      turn.delivery.checkOutput(session)
       this.#closeIfDue(session, now)
     }
     const { maxmemory } = options.values

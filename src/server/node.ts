@@ -533,8 +533,8 @@ export class Node {
       gate.slowlogLength = values['slowlog-max-len']
       gate.spikeMicros = values['latency-monitor-threshold'] === 0 ? Infinity : values['latency-monitor-threshold'] * 1000
       gate.isTracking = values['latency-tracking']
-      turn.outputLimits = values['client-output-buffer-limit']
-      const { hardBytes } = turn.outputLimits.normal
+      turn.delivery.outputLimits = values['client-output-buffer-limit']
+      const { hardBytes } = turn.delivery.outputLimits.normal
       turn.replyBytesMax = hardBytes > 0 ? Math.max(hardBytes, values['proto-max-bulk-len']) : Infinity
       turn.inputBytesMax = values['client-query-buffer-limit'] + values['proto-max-bulk-len']
       this.#announcer.classes = values['notify-keyspace-events']

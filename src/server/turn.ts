@@ -2,7 +2,7 @@
 //
 //   begin      the clock is read once; due holds expire and due keys go
 //   receive    requests run in place; replies collect in one buffer, records in the engine's journal
-//   end        records -> log.append -> log.write -> replies, one write per session
+//   end        records -> log.append -> log.write -> replies, one write per session (delivery.ts)
 //
 // What stays true: no reply leaves before the log has taken its records as the policy wants it; `end` is the one place that knows this
 // order. Replies of a session leave in the order of its requests. If the log fails, whoever wrote gets the failure instead of the
@@ -17,14 +17,13 @@ import type { Engine } from '../engine/engine.ts'
 import { BROKEN, REQUEST } from '../resp/parser.ts'
 import type { Reply } from '../resp/reply.ts'
 import type { Request } from '../resp/request.ts'
+import { Delivery, OUTPUT_PAUSE_BYTES, hangUp, pauseReading } from './delivery.ts'
 import { Dirty } from './dirty.ts'
 import { ANSWERED, KEYLESS, POSTPONED, READS_ALL, STOCK, WRITE } from './dispatch.ts'
 import type { Dispatcher } from './dispatch.ts'
 import type { Env } from './env.ts'
-import { DEFAULT_OUTPUT_LIMITS } from './options/kinds.ts'
-import type { OutputLimit, OutputLimits } from './options/kinds.ts'
 import { isForeign, isForeignLine, isForeignWord } from './foreign.ts'
-import type { Held, Parked, Session } from './session.ts'
+import type { Parked, Session } from './session.ts'
 import type { Stats } from './stats.ts'
 
 /** The log, as a turn sees it. */
@@ -40,8 +39,6 @@ export interface TurnLog {
 
 /** Requests of one session per turn: one that floods must not keep the others waiting. */
 const REQUESTS_PER_TURN = 1000
-/** Replies that have not left: above this a session runs nothing more and is not read from. */
-export const OUTPUT_PAUSE_BYTES = 1024 * 1024
 /** Records of this turn, which are one batch: above this a session runs one request more, and the rest in the next turn. */
 const RECORDS_PAUSE_BYTES = 64 * 1024 * 1024
 /** Input of a session that may not run now (parked, or its replies do not leave): above this it is not read from. */
@@ -86,13 +83,6 @@ class Run {
   marksTo = 0
 }
 
-/** The records from..to are not where the policy wants them, and may never be. */
-interface Failure {
-  readonly from: Lsn
-  readonly to: Lsn
-  readonly error: Buffer
-}
-
 export interface TurnParts {
   readonly engine: Engine
   readonly log: TurnLog
@@ -105,8 +95,6 @@ export interface TurnParts {
 export class Turn {
   /** Policy `always`: a reply that saw what is not durable yet waits too. */
   isStrict = false
-  /** When a session that does not read is closed; those that listen to channels have limits of their own. */
-  outputLimits: OutputLimits = DEFAULT_OUTPUT_LIMITS
   /** Bytes of unfinished requests that a session may have waiting. */
   inputBytesMax = Infinity
   readonly #engine: Engine
@@ -118,6 +106,7 @@ export class Turn {
   readonly #stats: Stats
   readonly #env: Env
   readonly #end = (): void => this.end()
+  readonly delivery: Delivery
 
   /** Whose command runs now. */
   #running: Session | null = null
@@ -136,11 +125,7 @@ export class Turn {
   /** Pairs of offsets into the reply buffer: replies that depend on the log. */
   #marks = new Int32Array(256)
   #markCount = 0
-  /** The log's last failure, until those records are acked after all. */
-  #failure: Failure | null = null
 
-  /** Sessions with replies that wait for the log. */
-  readonly #holding: Session[] = []
   /** Sessions that have input left. */
   #ready: Session[] = []
   readonly #afterwards: (() => void)[] = []
@@ -164,6 +149,14 @@ export class Turn {
     this.#dispatcher = dispatcher
     this.#stats = stats
     this.#env = env
+    this.delivery = new Delivery({
+      engine,
+      stats,
+      env,
+      acked: () => this.log.acked,
+      isAnswering: (session) => this.#hasRun(session),
+      drained: (session) => this.drained(session),
+    })
   }
 
   /** Bytes that one reply may grow to: the sessions' queues are bounded beside it, because whoever does not read runs nothing more. */
@@ -182,7 +175,7 @@ export class Turn {
 
   /** True if nothing is under way: no turn is open, no request is left over, no reply waits for the log. */
   get isQuiet(): boolean {
-    return !this.#isOpen && this.#ready.length === 0 && this.#holding.length === 0
+    return !this.#isOpen && this.#ready.length === 0 && this.delivery.isIdle
   }
 
   /** Bytes came: input[start..end). They are valid during the call only; `start` bytes before them are free. */
@@ -221,11 +214,6 @@ export class Turn {
    */
   probe(session: Session): void {
     if (session.parked?.endsWithInput === true && !this.#isStopping) resumeReading(session)
-  }
-
-  /** Looks whether a session has been above its soft limit for too long: it may have been sent nothing since. */
-  checkOutput(session: Session): void {
-    if (session.overSoftSince > 0 && !session.isClosing) this.#limitSoft(session, this.#env.clock.now())
   }
 
   /** Takes no more input from anybody: the node stops. What has come is still answered. */
@@ -298,30 +286,18 @@ export class Turn {
     if (session.pushedBytes > OUTPUT_PAUSE_BYTES) this.#isPushedEnough = true
     this.#pushed.add(session)
     this.begin()
-    if (isOver(this.#outputLimit(session).hardBytes, session.outputQueued)) this.#closeUnread(session)
+    this.delivery.limitMessages(session)
   }
 
   /** The log got further: `always` has fsynced a batch. */
   acked(): void {
-    const holding = this.#holding
-    let kept = 0
-    for (const session of holding) if (!this.#release(session)) holding[kept++] = session
-    holding.length = kept
+    this.delivery.acked()
     if (this.#asked.size > 0 && !this.#isOpen && this.#isAnyReady()) this.begin()
   }
 
   /** The log failed with the records from..to: who waits for one of them gets this error instead of the reply. */
   failed(from: Lsn, to: Lsn, message: string): void {
-    const error = Buffer.from(`-${message}\r\n`, 'latin1')
-    // It stays in force: under `always` a later reader of what is not durable gets it as well.
-    this.#failure = { from: this.#failure === null ? from : (Math.min(this.#failure.from, from) as Lsn), to, error }
-    const holding = this.#holding
-    let kept = 0
-    for (const session of holding) {
-      for (const held of session.held) if (held.need >= from && held.need <= to) this.#fail(session, held, error)
-      if (!this.#release(session)) holding[kept++] = session
-    }
-    holding.length = kept
+    this.delivery.failed(from, to, message)
   }
 
   /** The peer has taken what was queued for it. */
@@ -759,7 +735,7 @@ export class Turn {
   #deliver(): void {
     const reply = this.#reply
     const acked = this.log.acked
-    if (this.#failure !== null && this.#failure.to <= acked) this.#failure = null
+    this.delivery.forgive(acked)
     let isBufferFree = true
     let isAnyClosing = false
     for (let i = 0; i < this.#runCount; i++) {
@@ -773,11 +749,11 @@ export class Turn {
           // Behind a queue the bytes will stay for a while: a copy, so that one slow reader does not keep the whole turn's buffer.
           const bytes = reply.buffer.subarray(run.start, run.end)
           const isBehind = session.transport.queued > 0
-          if (!this.#send(session, isBehind ? Buffer.from(bytes) : bytes) && !isBehind) isBufferFree = false
+          if (!this.delivery.send(session, isBehind ? Buffer.from(bytes) : bytes) && !isBehind) isBufferFree = false
         } else {
           const marks = run.marksTo > run.marksFrom ? this.#marks.slice(run.marksFrom, run.marksTo) : null
           if (marks !== null) for (let k = 0; k < marks.length; k++) marks[k] -= run.start
-          this.#hold(session, { need: run.need, bytes: Buffer.from(reply.buffer.subarray(run.start, run.end)), marks })
+          this.delivery.hold(session, { need: run.need, bytes: Buffer.from(reply.buffer.subarray(run.start, run.end)), marks })
         }
       }
     }
@@ -785,8 +761,8 @@ export class Turn {
       const bytes = this.#joined(session)
       const need = this.#pushNeed()
       this.#takePushed(session)
-      if (need <= acked && session.held.length === 0) this.#send(session, bytes)
-      else this.#hold(session, { need, bytes, marks: null })
+      if (need <= acked && session.held.length === 0) this.delivery.send(session, bytes)
+      else this.delivery.hold(session, { need, bytes, marks: null })
     }
     if (this.#joins.size > 0) this.#joins.clear()
     for (let i = 0; i < this.#runCount; i++) {
@@ -814,95 +790,6 @@ export class Turn {
     return bytes
   }
 
-  /** @returns true if the kernel has all bytes; else their memory must stay. */
-  #send(session: Session, bytes: Buffer): boolean {
-    const { transport } = session
-    session.outputBytes += bytes.length
-    this.#stats.netOutputBytes += bytes.length
-    if (transport.write(bytes)) return true
-    this.#limitOutput(session, bytes.length, this.#engine.now)
-    return false
-  }
-
-  /** A session may have so many bytes unread, and what was just sent (`newest` bytes) on top: whatever can be stored can be read. */
-  #limitOutput(session: Session, newest: number, now: Millis): void {
-    const queued = session.outputQueued
-    const isListening = session.subscriptions > 0
-    if (isOver(this.#outputLimit(session).hardBytes, isListening ? queued : queued - newest)) return this.#closeUnread(session)
-    this.#limitSoft(session, now)
-    if (queued > OUTPUT_PAUSE_BYTES && !session.isClosing) pauseReading(session)
-  }
-
-  #limitSoft(session: Session, now: Millis): void {
-    const { softBytes, softSeconds } = this.#outputLimit(session)
-    if (!isOver(softBytes, session.outputQueued)) session.overSoftSince = 0
-    else if (session.overSoftSince === 0) session.overSoftSince = now
-    else if (now - session.overSoftSince > softSeconds * 1000) this.#closeUnread(session)
-  }
-
-  #outputLimit(session: Session): OutputLimit {
-    return session.subscriptions > 0 ? this.outputLimits.pubsub : this.outputLimits.normal
-  }
-
-  #closeUnread(session: Session): void {
-    this.#stats.outputLimitClosed++
-    this.#env.say('warning', 'closed a client that does not read its replies', {
-      id: session.id,
-      addr: session.addr,
-      queued: session.outputQueued,
-    })
-    session.isClosing = true
-    session.transport.destroy()
-  }
-
-  #hold(session: Session, held: Held): void {
-    session.held.push(held)
-    session.heldBytes += held.bytes.length
-    const newest = held.bytes.length
-    const failure = this.#failure
-    if (failure !== null && held.need >= failure.from && held.need <= failure.to) this.#fail(session, held, failure.error)
-    const isFirst = session.held.length === 1
-    if (!this.#release(session)) {
-      if (isFirst) this.#holding.push(session)
-      this.#limitOutput(session, newest, this.#engine.now)
-    }
-  }
-
-  /** The marked replies become the error: whether their records survive is not known. */
-  #fail(session: Session, held: Held, error: Buffer): void {
-    const { bytes, marks } = held
-    const parts: Buffer[] = []
-    let at = 0
-    for (let i = 0; marks !== null && i < marks.length; i += 2) {
-      parts.push(bytes.subarray(at, marks[i]), error)
-      at = marks[i + 1]
-    }
-    parts.push(bytes.subarray(at))
-    session.heldBytes -= bytes.length
-    held.bytes = Buffer.concat(parts)
-    held.marks = null
-    held.need = NONE
-    session.heldBytes += held.bytes.length
-  }
-
-  /** Sends the held replies that may leave now. @returns true if none is left. */
-  #release(session: Session): boolean {
-    const { held } = session
-    const acked = this.log.acked
-    let n = 0
-    while (n < held.length && held[n].need <= acked) n++
-    if (n > 0) {
-      const bytes = n === 1 ? held[0].bytes : Buffer.concat(held.slice(0, n).map((h) => h.bytes))
-      held.splice(0, n)
-      session.heldBytes -= bytes.length
-      if (!session.isClosed) this.#send(session, bytes)
-    }
-    if (held.length > 0) return false
-    if (!session.isClosing) this.drained(session)
-    else if (!session.isClosed && !this.#hasRun(session)) hangUp(session)
-    return true
-  }
-
   /** True if the open turn has replies for this session. */
   #hasRun(session: Session): boolean {
     for (let i = 0; i < this.#runCount; i++) if (this.#runs[i].session === session) return true
@@ -914,23 +801,6 @@ function isSame(one: readonly Buffer[], other: readonly Buffer[]): boolean {
   if (one.length !== other.length) return false
   for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false
   return true
-}
-
-/** 0: there is no limit. */
-function isOver(limit: number, bytes: number): boolean {
-  return limit > 0 && bytes > limit
-}
-
-/** Says no more, and hears no more. */
-function hangUp(session: Session): void {
-  session.listening?.end()
-  session.transport.end()
-}
-
-function pauseReading(session: Session): void {
-  if (session.isReadingPaused) return
-  session.isReadingPaused = true
-  session.transport.pause()
 }
 
 function resumeReading(session: Session): void {

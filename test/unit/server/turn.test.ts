@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { lsn } from '../../../src/base/brand.ts'
 import { Random } from '../../../src/base/random.ts'
-import { OUTPUT_PAUSE_BYTES } from '../../../src/server/turn.ts'
+import { OUTPUT_PAUSE_BYTES } from '../../../src/server/delivery.ts'
 import { Stage } from './stage.ts'
 import type { Client } from './stage.ts'
 
@@ -466,7 +466,7 @@ describe('what a session is sent unasked', () => {
     const stage = new Stage()
     const client = stage.connect()
     client.session.subscriptions = 1
-    stage.turn.outputLimits = { ...stage.turn.outputLimits, pubsub: { hardBytes: 1000, softBytes: 0, softSeconds: 0 } }
+    stage.turn.delivery.outputLimits = { ...stage.turn.delivery.outputLimits, pubsub: { hardBytes: 1000, softBytes: 0, softSeconds: 0 } }
     for (let i = 0; i < 100; i++) push(stage, client, `+${'x'.repeat(97)}\r\n`)
     stage.env.passAll()
     expect(client.transport.state).toBe('destroyed')
@@ -478,10 +478,10 @@ describe('what a session is sent unasked', () => {
     const client = stage.connect()
     client.session.subscriptions = 1
     client.transport.isBlocked = true
-    stage.turn.outputLimits = { ...stage.turn.outputLimits, pubsub: { hardBytes: 0, softBytes: 1000, softSeconds: 10 } }
+    stage.turn.delivery.outputLimits = { ...stage.turn.delivery.outputLimits, pubsub: { hardBytes: 0, softBytes: 1000, softSeconds: 10 } }
     const look = (afterMs: number): string => {
       stage.env.now += afterMs
-      stage.turn.checkOutput(client.session)
+      stage.turn.delivery.checkOutput(client.session)
       return client.transport.state
     }
     push(stage, client, `+${'x'.repeat(2000)}\r\n`)
@@ -583,7 +583,7 @@ describe('back-pressure', () => {
 
   it('closes a client whose output is over the limit', () => {
     const stage = new Stage()
-    stage.turn.outputLimits = { ...stage.turn.outputLimits, normal: { hardBytes: 100_000, softBytes: 0, softSeconds: 0 } }
+    stage.turn.delivery.outputLimits = { ...stage.turn.delivery.outputLimits, normal: { hardBytes: 100_000, softBytes: 0, softSeconds: 0 } }
     const client = stage.connect()
     client.transport.isBlocked = true
     // One reply of any size may be on its way: what can be stored can be read.
@@ -598,13 +598,16 @@ describe('back-pressure', () => {
     const stage = new Stage()
     const slow = stage.connect()
     slow.transport.isBlocked = true
-    stage.turn.outputLimits = { ...stage.turn.outputLimits, normal: { hardBytes: 3000, softBytes: 1000, softSeconds: 10 } }
+    stage.turn.delivery.outputLimits = {
+      ...stage.turn.delivery.outputLimits,
+      normal: { hardBytes: 3000, softBytes: 1000, softSeconds: 10 },
+    }
     slow.ask('BIG 5000\r\n')
     stage.env.now += 1000
-    stage.turn.checkOutput(slow.session)
+    stage.turn.delivery.checkOutput(slow.session)
     expect(slow.transport.state).toBe('open')
     stage.env.now += 10_000
-    stage.turn.checkOutput(slow.session)
+    stage.turn.delivery.checkOutput(slow.session)
     expect(slow.transport.state).toBe('destroyed')
   })
 
