@@ -24,6 +24,7 @@ export interface SocketOwner {
   ended(): void
   /** What was queued has left. */
   drained(): void
+  /** It is over. May be said twice. */
   closed(): void
 }
 
@@ -104,6 +105,8 @@ export class SocketTransport implements Transport {
     socket.on('end', () => {
       this.#hasEnded = true
       owner.ended()
+      // 'close' comes after what others ask in this turn of the loop: they would be told of a session that is over.
+      if (socket.destroyed) owner.closed()
     })
     socket.on('drain', () => owner.drained())
     socket.on('close', () => owner.closed())
@@ -175,7 +178,7 @@ export class SocketTransport implements Transport {
    * peer that is reset while it writes never gets to read our last replies.
    */
   end(): void {
-    if (this.#hasEnded) return this.#socket.destroySoon()
+    if (this.#hasEnded) return this.isSecure || this.queued > 0 ? this.#socket.destroySoon() : this.destroy()
     this.#socket.end()
     this.#socket.resume()
   }

@@ -101,6 +101,15 @@ describe.each<ReadMode>(['shared', 'events'])('sockets read by %s', (mode) => {
     await eventually('it is read again', () => !session.isReadingPaused)
   })
 
+  it('are not counted any more by what is asked after they were closed', async () => {
+    const { node } = await startLiveNode({}, mode)
+    await using client = await RawClient.connect(node.port)
+    const others = await Promise.all(Array.from({ length: 20 }, () => RawClient.connect(node.port)))
+    for (const other of others) await other.command('PING')
+    await Promise.all(others.map((other) => other.close()))
+    expect((await client.command('INFO', 'clients')).toString()).toContain('connected_clients:1\r')
+  })
+
   it('are answered when the peer has closed its side already', async () => {
     const { node } = await startLiveNode({}, mode)
     const text = await new Promise<string>((resolve, reject) => {
