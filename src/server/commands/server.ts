@@ -145,7 +145,8 @@ export function serverCommands(node: Node): CommandSpec[] {
       run({ reply }) {
         reply.array(3)
         reply.text('master')
-        reply.integer(node.lastLsn)
+        // The offset counts what replicas are sent.
+        reply.integer(0)
         reply.array(0)
       },
     }),
