@@ -76,6 +76,10 @@ function linkFindings({ protocol, hostname, heartbeat, name }: AmqpAddress): Bro
   return findings
 }
 
+/** So long a consumer may take from its start to its queues. */
+const TAKEN_MS_MAX = 3000
+const LOOK_AGAIN_MS = 250
+
 async function topologyFindings(model: ChannelModel, address: AmqpAddress, topology: Topology, env: OrdersEnv): Promise<BrokerFinding[]> {
   const findings: BrokerFinding[] = []
   const scratch = new Scratch(model)
@@ -136,8 +140,18 @@ async function topologyFindings(model: ChannelModel, address: AmqpAddress, topol
     })
   }
   await scratch.close()
-  if (isComplete) findings.push(consumerFinding(await queueStates(model, topology)))
+  if (isComplete) findings.push(consumerFinding(await settledQueues(model, topology, env)))
   return findings
+}
+
+/** A consumer that was started a moment ago takes its queues meanwhile. */
+async function settledQueues(model: ChannelModel, topology: Topology, env: OrdersEnv): Promise<readonly QueueState[]> {
+  const end = env.monotonic() + TAKEN_MS_MAX
+  for (;;) {
+    const queues = await queueStates(model, topology)
+    if (queues.every(({ consumers }) => consumers > 0) || env.monotonic() >= end) return queues
+    await new Promise<void>((resolve) => void env.after(LOOK_AGAIN_MS, resolve))
+  }
 }
 
 /** A queue that nobody reads is wrong even if it is empty: what comes will wait. */
