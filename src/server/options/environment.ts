@@ -7,6 +7,8 @@ import { readTextFile } from './file.ts'
 import { nearestOption } from './suggestion.ts'
 
 const PREFIX = 'STOCKD_'
+/** What stockd-orders reads; often set for both. */
+const OF_OTHER_TOOLS = /^STOCKD_(NODE|NODE_PASSWORD|ORDERS_STORE)(_FILE)?$/
 
 /** `STOCKD_APPENDFSYNC` is appendfsync. */
 export function variableOf(name: string): string {
@@ -35,7 +37,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): Setting[] {
 export function misspeltVariables(environment: NodeJS.ProcessEnv): string[] {
   const lines: string[] = []
   for (const variable of Object.keys(environment)) {
-    if (!variable.startsWith(PREFIX)) continue
+    if (!variable.startsWith(PREFIX) || OF_OTHER_TOOLS.test(variable)) continue
     const name = variable.slice(PREFIX.length).toLowerCase().replaceAll('_', '-')
     if (OPTIONS.has(name) || OPTIONS.get(name.replace(/-file$/, ''))?.secret === true) continue
     const near = nearestOption(name, 2)

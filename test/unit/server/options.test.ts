@@ -217,6 +217,7 @@ describe('environment', () => {
       STOCKD_SERVICE_HOST: '10.0.0.1',
     }
     expect(misspeltVariables(environment)).toEqual([])
+    expect(misspeltVariables({ STOCKD_NODE: '127.0.0.1:7379', STOCKD_ORDERS_STORE_FILE: '/a' })).toEqual([])
     expect(readEnvironment(environment)).toEqual([
       { name: 'appendfsync', value: 'always' },
       { name: 'slowlog-max-len', value: '5' },
