@@ -62,8 +62,12 @@ export async function redis(options: RivalOptions): Promise<Rival> {
   }
 }
 
+// Both write the event of an order, one into its log, the other into a stream; neither carries it on. What that costs, bench/pipeline.ts measures.
+const NO_CARRIAGE = ['--orders-db', 'no']
+
 export async function stockd(options: RivalOptions): Promise<Rival> {
-  const server = await startNode({ args: [...policy(options.durability), ...NO_REWRITE, '--allow-stock-flush', 'yes'], ...place(options) })
+  const args = [...policy(options.durability), ...NO_REWRITE, ...NO_CARRIAGE, '--allow-stock-flush', 'yes']
+  const server = await startNode({ args, ...place(options) })
   return {
     name: 'stockd',
     server,
