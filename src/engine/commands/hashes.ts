@@ -2,7 +2,6 @@
 
 import { parseInt64, parseInteger, writeInteger } from '../../base/decimal.ts'
 import type { Hash } from '../../keyspace/collections/hash.ts'
-import { Glob } from '../../base/glob.ts'
 import { addLongDoubles, formatLongDouble, parseLongDouble } from '../../keyspace/long-double.ts'
 import {
   HASH_VALUE_NOT_AN_INTEGER,
@@ -10,7 +9,6 @@ import {
   INCREMENT_IS_NOT_FINITE,
   INCREMENT_NOT_FINITE,
   INCREMENT_OVERFLOW,
-  INVALID_CURSOR,
   VALUE_NOT_A_FLOAT,
   wrongArity,
 } from '../../resp/errors.ts'
@@ -23,7 +21,7 @@ import { Chosen } from './chosen.ts'
 import { int64Argument } from './instants.ts'
 import { announceChange, changeCollection, readCollection, startCollection, writeCollection } from './key-access.ts'
 import { isTooMany, sampleOf, visitSome } from './samples.ts'
-import { parseCursor, parseScanOptions } from './scan.ts'
+import { scanElements, type ElementScan } from './element-scan.ts'
 
 const INT64_MIN = -(2n ** 63n)
 const INT64_MAX = 2n ** 63n - 1n
@@ -257,36 +255,14 @@ function hrandfield(call: Call): void {
   else visitSome(hash, wanted, random, one)
 }
 
-function hscan(call: Call): void {
-  const { request, reply } = call
-  const cursor = parseCursor(request, 2)
-  if (cursor === -1) return reply.error(INVALID_CURSOR)
-  const hash = readHash(call)
-  if (hash === undefined) return
-  if (hash === null) {
-    reply.array(2)
-    reply.integerBulk(0)
-    return reply.array(0)
-  }
-  const options = parseScanOptions(call, 3, false)
-  if (options === undefined) return
-  const { bytes, start, end } = request
-  const { pattern, count } = options
-  const glob = pattern === 0 ? null : new Glob(bytes, start[pattern], end[pattern])
-  const isWanted = (): boolean => glob === null || glob.matches(hash.elements, hash.fieldStart, hash.fieldEnd)
-  // Twice: a reply begins with its length.
-  let found = 0
-  const next = hash.scan(cursor, count, () => {
-    if (isWanted()) found++
-  })
-  reply.array(2)
-  reply.integerBulk(next)
-  reply.array(found * 2)
-  hash.scan(cursor, count, () => {
-    if (!isWanted()) return
+const HSCAN: ElementScan<Hash> = {
+  read: readHash,
+  matches: (glob, hash) => glob.matches(hash.elements, hash.fieldStart, hash.fieldEnd),
+  words: 2,
+  tell(call, hash) {
     replyField(call, hash)
     replyValue(call, hash)
-  })
+  },
 }
 
 export const hashCommands: readonly CommandSpec[] = [
@@ -508,6 +484,6 @@ export const hashCommands: readonly CommandSpec[] = [
     complexity: 'O(1) a call, O(N) for all N fields',
     summary: 'Some of the fields with their values, and the cursor for the next ones; 0 is the end.',
     syntax: 'key cursor [MATCH pattern] [COUNT count]',
-    run: hscan,
+    run: (call) => scanElements(call, HSCAN),
   },
 ]

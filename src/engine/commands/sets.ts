@@ -2,8 +2,7 @@
 
 import { parseInt64 } from '../../base/decimal.ts'
 import type { Members } from '../../keyspace/collections/set.ts'
-import { Glob } from '../../base/glob.ts'
-import { INVALID_CURSOR, SYNTAX, VALUE_NOT_POSITIVE } from '../../resp/errors.ts'
+import { SYNTAX, VALUE_NOT_POSITIVE } from '../../resp/errors.ts'
 import type { Call } from '../call.ts'
 import { type CommandSpec, FIRST_ARGUMENT } from '../command.ts'
 import { keyAt } from '../key-specs.ts'
@@ -23,7 +22,7 @@ import {
   writeCollection,
 } from './key-access.ts'
 import { isTooMany, sampleCount, visitSome } from './samples.ts'
-import { parseCursor, parseScanOptions } from './scan.ts'
+import { scanElements, type ElementScan } from './element-scan.ts'
 import { setAlgebraCommands } from './set-algebra.ts'
 
 const chosen = new Chosen()
@@ -185,34 +184,11 @@ function srandmember(call: Call): void {
   else visitSome(set, wanted, random, () => replyMember(call, set))
 }
 
-function sscan(call: Call): void {
-  const { request, reply } = call
-  const cursor = parseCursor(request, 2)
-  if (cursor === -1) return reply.error(INVALID_CURSOR)
-  const set = readSet(call)
-  if (set === undefined) return
-  if (set === null) {
-    reply.array(2)
-    reply.integerBulk(0)
-    return reply.array(0)
-  }
-  const options = parseScanOptions(call, 3, false)
-  if (options === undefined) return
-  const { bytes, start, end } = request
-  const { pattern, count } = options
-  const glob = pattern === 0 ? null : new Glob(bytes, start[pattern], end[pattern])
-  const isWanted = (): boolean => glob === null || glob.matches(set.elements, set.memberStart, set.memberEnd)
-  // Twice: a reply begins with its length.
-  let found = 0
-  const next = set.scan(cursor, count, () => {
-    if (isWanted()) found++
-  })
-  reply.array(2)
-  reply.integerBulk(next)
-  reply.array(found)
-  set.scan(cursor, count, () => {
-    if (isWanted()) replyMember(call, set)
-  })
+const SSCAN: ElementScan<Members> = {
+  read: readSet,
+  matches: (glob, set) => glob.matches(set.elements, set.memberStart, set.memberEnd),
+  words: 1,
+  tell: replyMember,
 }
 
 const memberCommands: readonly CommandSpec[] = [
@@ -354,7 +330,7 @@ const memberCommands: readonly CommandSpec[] = [
     complexity: 'O(1) a call, O(N) for all N members',
     summary: 'Some of the members, and the cursor for the next ones; 0 is the end.',
     syntax: 'key cursor [MATCH pattern] [COUNT count]',
-    run: sscan,
+    run: (call) => scanElements(call, SSCAN),
   },
 ]
 

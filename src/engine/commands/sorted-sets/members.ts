@@ -1,9 +1,8 @@
 // Sorted sets: members with scores, one by one.
 
-import { Glob } from '../../../base/glob.ts'
 import type { SortedSet } from '../../../keyspace/collections/sorted-set.ts'
 import { formatDouble, parseDouble } from '../../../keyspace/double.ts'
-import { INVALID_CURSOR, SYNTAX, VALUE_NOT_A_FLOAT } from '../../../resp/errors.ts'
+import { SYNTAX, VALUE_NOT_A_FLOAT } from '../../../resp/errors.ts'
 import type { Request } from '../../../resp/request.ts'
 import type { Call } from '../../call.ts'
 import { writeScore } from '../../collections/sorted-set-records.ts'
@@ -14,7 +13,7 @@ import { ZSET, announce } from '../../notices.ts'
 import { Chosen } from '../chosen.ts'
 import { announceChange, startCollection, writeCollection } from '../key-access.ts'
 import { isTooMany, sampleOf, visitSome } from '../samples.ts'
-import { parseCursor, parseScanOptions } from '../scan.ts'
+import { scanElements, type ElementScan } from '../element-scan.ts'
 import { keptScore, lensOf, readSortedSet, replyElements, replyMember, replyScore } from './elements.ts'
 
 const NX_AND_XX = 'ERR XX and NX options at the same time are not compatible'
@@ -231,37 +230,15 @@ function scannedScore({ score, hasGrown }: SortedSet): string {
   return !hasGrown && Number.isInteger(score) && Math.abs(score) <= COMPACT_INTEGER_MAX ? String(BigInt(score)) : formatDouble(score)
 }
 
-function zscan(call: Call): void {
-  const { request, reply } = call
-  const cursor = parseCursor(request, 2)
-  if (cursor === -1) return reply.error(INVALID_CURSOR)
-  const set = readSortedSet(call)
-  if (set === undefined) return
-  if (set === null) {
-    reply.array(2)
-    reply.integerBulk(0)
-    return reply.array(0)
-  }
-  const options = parseScanOptions(call, 3, false)
-  if (options === undefined) return
-  const { bytes, start, end } = request
-  const { pattern, count } = options
-  const glob = pattern === 0 ? null : new Glob(bytes, start[pattern], end[pattern])
-  const isWanted = (): boolean => glob === null || glob.matches(set.elements, set.memberStart, set.memberEnd)
-  // Twice: a reply begins with its length.
-  let found = 0
-  const next = set.scan(cursor, count, () => {
-    if (isWanted()) found++
-  })
-  reply.array(2)
-  reply.integerBulk(next)
-  reply.array(found * 2)
-  set.scan(cursor, count, () => {
-    if (!isWanted()) return
+const ZSCAN: ElementScan<SortedSet> = {
+  read: readSortedSet,
+  matches: (glob, set) => glob.matches(set.elements, set.memberStart, set.memberEnd),
+  words: 2,
+  tell(call, set) {
     replyMember(call, set)
     // A bulk string in RESP3, too.
-    reply.latin1(scannedScore(set))
-  })
+    call.reply.latin1(scannedScore(set))
+  },
 }
 
 export const sortedSetMemberCommands: readonly CommandSpec[] = [
@@ -398,6 +375,6 @@ export const sortedSetMemberCommands: readonly CommandSpec[] = [
     complexity: 'O(1) a call, O(N) for all N elements',
     summary: 'Some of the elements, and the cursor for the next ones; 0 is the end.',
     syntax: 'key cursor [MATCH pattern] [COUNT count]',
-    run: zscan,
+    run: (call) => scanElements(call, ZSCAN),
   },
 ]
